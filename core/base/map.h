@@ -1,0 +1,20 @@
+/* core/base/map.h -- text key -> pointer, walked in insertion order (the same walk every run).
+ * Keys are copied. Values are the caller's. One owner, no locking. */
+#ifndef CORE_BASE_MAP_H
+#define CORE_BASE_MAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct map;
+
+struct map *map_new(void);
+struct map *map_free(struct map *m, void (*free_value)(void *));   /* NULL map and NULL function are fine */
+size_t map_len(const struct map *m);
+void *map_get(const struct map *m, const char *key);               /* NULL when missing */
+void *map_put(struct map *m, const char *key, void *value);        /* the former value or NULL; value not NULL */
+void *map_del(struct map *m, const char *key);                     /* the former value or NULL */
+/* Iteration: start with *at = 0; deleting the entry just returned is allowed. */
+bool map_next(const struct map *m, size_t *at, const char **key, void **value);
+
+#endif
