@@ -1,0 +1,93 @@
+# build.mk: what is compiled from what. Run by build.sh, which writes $(O)/config.mk first.
+# O is the folder of one configuration (architecture and sanitizer), such as out/obj/amd64-asan.
+include $(O)/config.mk
+.DELETE_ON_ERROR:
+.SECONDARY:
+.SUFFIXES:
+
+warn := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+        -Wpointer-arith -Wundef
+common := -std=gnu11 -g -pipe -fPIE -fno-common -ffunction-sections -fdata-sections -D_GNU_SOURCE
+flags := $(common) $(OPT) $(INCLUDE) $(MAP)
+libs := -lmbedtls -lmbedx509 -lmbedcrypto -lsqlite3 -llua5.4 -lseccomp -lmnl -lnghttp2 -lllhttp \
+        -lyaml -lz -lzstd -ldeflate -lm
+
+rooms := $(wildcard cmd/*.c cmd/*/*.c core/*/*.c store/*/*.c runtime/*/*.c net/*/*.c plugins/*/*.c)
+gen := $(wildcard out/gen/*.c)
+harness := $(wildcard tests/harness/test*.c)
+fakes := $(wildcard tests/fake/*.c)
+unit := $(wildcard tests/unit/*/*.c tests/unit/*/*/*.c)
+sandbox := $(wildcard tests/sandbox/test_*.c)
+sim := $(wildcard tests/sim/*.c)
+fuzzers := $(wildcard tests/fuzz/fuzz_*.c)
+benches := $(wildcard tests/bench/*.c)
+obj = $(patsubst %.c,$(O)/%.o,$(1))
+
+lib := $(O)/libinro.a
+main := $(wildcard cmd/main.c)
+members := $(call obj,$(filter-out cmd/main.c,$(rooms)) $(gen)) $(O)/yyjson.o
+all := $(rooms) $(gen) $(harness) $(fakes) $(unit) $(sandbox) $(sim) $(fuzzers) $(benches)
+shared := $(call obj,$(harness) $(fakes)) $(lib)
+
+.PHONY: inro objects unit sandbox sim fuzzers benches rooms compile_commands FORCE
+inro: $(lib) $(if $(main),$(O)/inro)
+rooms: $(call obj,$(rooms) $(gen)) $(lib)
+objects: $(call obj,$(all)) $(lib)
+unit: $(if $(unit),$(O)/unit)
+sandbox: $(if $(sandbox),$(O)/sandbox)
+sim: $(if $(sim),$(O)/sim)
+fuzzers: $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(fuzzers))
+benches: $(patsubst tests/bench/%.c,$(O)/bench/%,$(benches))
+
+# --- compile
+$(O)/%.o: %.c $(O)/flags
+	@mkdir -p $(@D)
+	$(CC) $(flags) $(warn) -MMD -MP -c $< -o $@
+$(O)/yyjson.o: $(YYJSON) $(O)/flags
+	$(CC) $(flags) -w -c $< -o $@
+
+# a file that changes when its content (the variable $(1)) does, so that flags and lists are prerequisites
+define remember
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(1)' | cmp -s - $@ || printf '%s\n' '$(1)' > $@
+endef
+$(O)/flags: FORCE
+	$(call remember,$(CC) $(flags) $(warn))
+$(O)/members: FORCE
+	$(call remember,$(members))
+$(O)/tests.list: FORCE
+	$(call remember,$(harness) $(fakes) $(unit) $(sandbox) $(sim))
+$(O)/link: FORCE
+	$(call remember,$(LINK) $(libs))
+
+# --- archive and link; static glibc warns about calls our code never makes (tests/lint bans them)
+$(lib): $(members) $(O)/members
+	@rm -f $@
+	ar rcsD $@ $(members)
+define link
+	@mkdir -p $(@D)
+	$(CC:ccache%=%) $(OPT) $(LINK) -o $@ $(1) $(libs) 2> $@.log; s=$$?; \
+	    grep -v -e 'statically linked applications' -e 'in function' -e 'garbage' $@.log >&2; exit $$s
+endef
+$(O)/inro.debug: $(call obj,cmd/main.c) $(lib) $(O)/link
+	$(call link,$(call obj,cmd/main.c) $(lib))
+$(O)/inro: $(O)/inro.debug
+	$(STRIP) -o $@ $<
+$(O)/unit: $(call obj,$(unit)) $(shared) $(O)/link $(O)/tests.list
+	$(call link,$(call obj,$(unit)) $(shared))
+$(O)/sandbox: $(call obj,$(sandbox)) $(shared) $(O)/link $(O)/tests.list
+	$(call link,$(call obj,$(sandbox)) $(shared))
+$(O)/sim: $(call obj,$(sim)) $(shared) $(O)/link $(O)/tests.list
+	$(call link,$(call obj,$(sim)) $(shared))
+$(O)/fuzz/%: $(O)/tests/fuzz/%.o $(call obj,tests/harness/fuzz_driver.c $(fakes)) $(lib) $(O)/link
+	$(call link,$< $(call obj,tests/harness/fuzz_driver.c $(fakes)) $(lib))
+$(O)/bench/%: $(O)/tests/bench/%.o $(call obj,$(fakes)) $(lib) $(O)/link
+	$(call link,$< $(call obj,$(fakes)) $(lib))
+
+compile_commands:
+	@{ echo '['; for f in $(all); do \
+	    printf '{"directory":"%s","file":"%s","command":"%s"},\n' \
+	    '$(CURDIR)' $$f '$(CC:ccache%=%) $(flags) $(warn) -c '$$f; \
+	done | sed '$$s/,$$//'; echo ']'; } > out/compile_commands.json
+
+-include $(patsubst %.o,%.d,$(call obj,$(all) tests/harness/fuzz_driver.c))
