@@ -1,0 +1,77 @@
+/* store/kv/kv.h -- the narrow door to durable storage: an ordered log of revisions over keys.
+ *
+ * The door assumes a log: a commit is asynchronous, is answered with the revision the log gave it, and may fail
+ * as "not the leader" (ERR_UNAVAILABLE). Back ends: SQLite (kv_sqlite.c), later etcd; tests: tests/fake/fake_kv.c.
+ *
+ * Threads: kv_commit() from any; completion and publication happen on the writer's thread, in revision order.
+ */
+#ifndef STORE_KV_KV_H
+#define STORE_KV_KV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/cleanup.h"
+#include "core/base/env.h"
+#include "core/base/err.h"
+#include "core/base/str.h"
+
+#define KV_KEY_BYTES_MAX 1024
+#define KV_VALUE_BYTES_MAX (3u << 20)
+#define KV_QUEUE_MAX 8192              /* commits waiting; past it ERR_QUOTA */
+#define KV_BATCH_MAX 512               /* commits of one transaction */
+
+struct kv;
+
+enum kv_expect { KV_ANY = -1, KV_ABSENT = 0 };    /* or a revision > 0 that the key must be at */
+
+struct kv_commit {
+    struct kv_commit *next;            /* private */
+    /* In: */
+    const char *key;                   /* "pods/default/a"; memory is the caller's until on_done */
+    const char *value;                 /* NULL deletes */
+    size_t value_len;
+    int64_t expect;                    /* enum kv_expect or a revision */
+    bool volatile_class;               /* need not be on disk when answered (leases, events) */
+    /* Out, valid in on_done: */
+    int64_t revision;                  /* given by the log; on conflict: the revision the key is at (0: absent) */
+    struct err err;                    /* ERR_NONE, ERR_CONFLICT, ERR_UNAVAILABLE, ERR_QUOTA, ERR_FAILED */
+    void (*on_done)(struct kv_commit *c);    /* on the writer's thread, after publication */
+    void *ctx;
+};
+
+/* One change, published in revision order before its commit's on_done. */
+struct kv_change {
+    int64_t revision, previous;        /* previous revision of the key; 0: it did not exist */
+    const char *key;
+    const char *value;                 /* NULL: deleted */
+    size_t value_len;
+    void *commit_ctx;                  /* ctx of the kv_commit that made it, or NULL */
+};
+
+struct kv_opts {
+    const char *path;                  /* data base file; its directory exists, mode 0700 */
+    const struct env *env;
+    int64_t volatile_flush_ms;         /* how long volatile changes may stay unwritten; 0: 60000 */
+    int64_t keep_revisions;            /* history kept on disk beyond the current state; 0: none */
+    /* On the writer's thread. */
+    void (*on_change)(void *ctx, const struct kv_change *change);
+    /* A failed sync or a damaged file: nothing is acknowledged any more; the process must stop. */
+    void (*on_fatal)(void *ctx, const struct err *err);
+    void *ctx;
+};
+
+/* Opens, checks, and loads: each current pair is given to on_load in key order before it returns. */
+int kv_open(struct kv **out, const struct kv_opts *opts,
+            void (*on_load)(void *ctx, const struct kv_change *pair), struct err *err);
+/* Answers what is queued, flushes the volatile class, checkpoints, closes. */
+struct kv *kv_close(struct kv *kv);
+CLEANUP_DEFINE(struct kv, kv_close)
+void kv_submit(struct kv *kv, struct kv_commit *c);
+/* Waits for a commit from a job thread: submits, sleeps until it is done. Result in c. */
+void kv_commit_wait(struct kv *kv, struct kv_commit *c);
+int64_t kv_revision(const struct kv *kv);            /* newest published; any thread */
+/* An online copy through the backup interface; blocks. */
+int kv_backup(struct kv *kv, const char *path, struct err *err);
+
+#endif
