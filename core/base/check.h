@@ -1,5 +1,6 @@
-/* core/base/check.h -- assertions that stay on in release builds. A failed one prints where and aborts.
- * check() is for what the code itself promises; input from outside is answered with an error instead. */
+/* core/base/check.h -- assertions that stay on in release builds. A failed one prints where and
+ * aborts. check() is for what the code itself promises; input from outside is answered with an
+ * error instead. */
 #ifndef CORE_BASE_CHECK_H
 #define CORE_BASE_CHECK_H
 

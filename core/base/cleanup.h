@@ -7,10 +7,22 @@
 #ifndef CORE_BASE_CLEANUP_H
 #define CORE_BASE_CLEANUP_H
 
+#include <stddef.h>
+
 #define _cleanup_(f) __attribute__((cleanup(f)))
 
-#define TAKE(p) ({ __typeof__(p) *take_p_ = &(p); __typeof__(p) take_v_ = *take_p_; *take_p_ = NULL; take_v_; })
-#define TAKE_FD(fd) ({ int *take_p_ = &(fd); int take_v_ = *take_p_; *take_p_ = -1; take_v_; })
+#define TAKE(p) ({ \
+    __typeof__(p) *take_p_ = &(p); \
+    __typeof__(p) take_v_ = *take_p_; \
+    *take_p_ = NULL; \
+    take_v_; \
+})
+#define TAKE_FD(fd) ({ \
+    int *take_p_ = &(fd); \
+    int take_v_ = *take_p_; \
+    *take_p_ = -1; \
+    take_v_; \
+})
 
 /* Defines `static inline void FUNCp(TYPE **p)`, for _cleanup_(FUNCp). */
 #define CLEANUP_DEFINE(type, func) \

@@ -1,8 +1,8 @@
 /* core/base/err.h -- one error value, filled by whoever fails and passed up by everyone else.
  *
  * Functions return 0 or -1 (or a count) and fill a caller-owned `struct err`. It allocates nothing,
- * survives out-of-memory and fork, and may be sent raw over a socket. Only the end of a loop callback,
- * a job, or cmd logs an error, so each is logged once.
+ * survives out-of-memory and fork, and may be sent raw over a socket. Only the end of a loop
+ * callback, a job, or cmd logs an error, so each is logged once.
  *
  *   err_set(err, ERR_NOT_FOUND, "image %s", name);          at the origin; always returns -1
  *   return err_wrap(err, "pull %s", name);                  on the way up: "pull x: image x"
@@ -11,6 +11,8 @@
  */
 #ifndef CORE_BASE_ERR_H
 #define CORE_BASE_ERR_H
+
+#include <errno.h>
 
 #define ERR_MSG_BYTES 480
 
@@ -43,7 +45,7 @@ struct err {
 
 #define ERR_INIT ((struct err){ .code = ERR_NONE })
 
-/* Both always return -1. Too long texts are cut with "...". */
+/* All always return -1. Too long texts are cut with "..."; arguments may point into err->msg. */
 #define err_set(err, code, ...) err_set_at((err), (code), 0, __FILE__, __LINE__, __VA_ARGS__)
 /* Code ERR_SYSTEM; appends ": <strerror(errno)>". */
 #define err_sys(err, ...) err_set_at((err), ERR_SYSTEM, errno, __FILE__, __LINE__, __VA_ARGS__)

@@ -1,4 +1,4 @@
-/* core/base/fd.h -- file descriptors: whole reads and writes, small files, safe opens, fd passing. */
+/* core/base/fd.h -- file descriptors: whole reads and writes, small files, safe opens, passing. */
 #ifndef CORE_BASE_FD_H
 #define CORE_BASE_FD_H
 
@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "core/base/cleanup.h"
 #include "core/base/str.h"
 
 int fd_close(int fd);                                            /* ignores -1; always returns -1 */
@@ -13,14 +14,17 @@ static inline void fd_closep(int *fd) { *fd = fd_close(*fd); }
 #define _cleanup_fd_ _cleanup_(fd_closep)
 
 int fd_write_all(int fd, const void *p, size_t len, struct err *err);
-int fd_read_all(int fd, void *p, size_t len, struct err *err);  /* exactly len; EOF earlier is ERR_CORRUPT */
+/* Exactly len; EOF earlier is ERR_CORRUPT. */
+int fd_read_all(int fd, void *p, size_t len, struct err *err);
 int fd_set_nonblock(int fd, struct err *err);
 int fd_set_cloexec(int fd, bool on, struct err *err);
 
-/* Whole small files. `dir` is an open directory or AT_FDCWD. Too big is ERR_QUOTA, missing ERR_NOT_FOUND. */
+/* Whole small files. `dir` is an open directory or AT_FDCWD. Too big is ERR_QUOTA, missing
+ * ERR_NOT_FOUND. Adds to `out`; on failure it is as it was. */
 int fd_read_file(struct buf *out, int dir, const char *path, size_t max_bytes, struct err *err);
 /* Atomic and durable: temporary file, fsync, rename, fsync of the directory. */
-int fd_write_file(int dir, const char *path, const void *p, size_t len, mode_t mode, struct err *err);
+int fd_write_file(int dir, const char *path, const void *p, size_t len, mode_t mode,
+                  struct err *err);
 /* As it is, without sync: for /proc, /sys and cgroup files. */
 int fd_write_kernel(int dir, const char *path, const char *text, struct err *err);
 

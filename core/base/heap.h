@@ -6,12 +6,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct heap_node { int64_t key; uint64_t seq; size_t at; };   /* at: 1 + index; 0 when in no heap */
+struct heap_node {
+    int64_t key;
+    uint64_t seq;
+    size_t at;      /* 1 + index; 0 when in no heap */
+};
 struct heap { struct heap_node **v; size_t len, cap; uint64_t seq; };
 
-void heap_push(struct heap *h, struct heap_node *n, int64_t key);   /* moves it when it is in already */
+/* Moves it when it is in already. */
+void heap_push(struct heap *h, struct heap_node *n, int64_t key);
 void heap_remove(struct heap *h, struct heap_node *n);              /* fine when it is in no heap */
-struct heap_node *heap_min(const struct heap *h);                   /* NULL when empty; equal keys in push order */
+struct heap_node *heap_min(const struct heap *h);   /* NULL when empty; equal keys in push order */
 void heap_deinit(struct heap *h);
 
 #endif

@@ -17,8 +17,10 @@ static inline void list_add_before(struct list *at, struct list *n)
     at->prev->next = n;
     at->prev = n;
 }
-static inline void list_push(struct list *head, struct list *n) { list_add_before(head, n); }   /* at the end */
-static inline void list_del(struct list *n)                                                     /* callable twice */
+/* At the end. */
+static inline void list_push(struct list *head, struct list *n) { list_add_before(head, n); }
+/* Callable twice. */
+static inline void list_del(struct list *n)
 {
     n->next->prev = n->prev;
     n->prev->next = n->next;
@@ -26,6 +28,7 @@ static inline void list_del(struct list *n)                                     
 }
 #define list_first(head, type, member) \
     (list_empty(head) ? NULL : container_of((head)->next, type, member))
+/* Deleting the current entry is allowed. */
 #define list_each(it, head, type, member) \
     for (type *it = container_of((head)->next, type, member), \
          *it##_next = container_of(it->member.next, type, member); \

@@ -1,5 +1,5 @@
-/* core/base/log.h -- leveled key=value lines on stderr; the one permitted global. Thread-safe: one write(2)
- * a line. No secret ever goes in here.
+/* core/base/log.h -- leveled key=value lines on stderr; the one permitted global. Thread-safe:
+ * one write(2) a line. No secret ever goes in here.
  *
  *   log_info("pod started", "pod=%s/%s ms=%d", ns, name, ms);
  *   -> I1124 05:03:12.123456 node pod started pod=default/a ms=12
@@ -10,7 +10,11 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_LEVEL_MAX };
 enum log_format { LOG_TEXT, LOG_JSON };
 
-void log_setup(const char *role, enum log_level least, enum log_format format);  /* once, at start */
+#define LOG_LINE_BYTES 4096      /* longer lines are cut with "..." */
+
+/* Once, at start, before there are threads. Before it: no role, LOG_INFO, LOG_TEXT. */
+void log_setup(const char *role, enum log_level least, enum log_format format);
+/* Control characters in the texts are escaped: one call is one line. */
 void log_line(enum log_level level, const char *what, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
