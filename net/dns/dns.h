@@ -1,11 +1,14 @@
-/* net/dns/dns.h -- the cluster's DNS: names of Services and Pods from informers, everything else forwarded to
- * the name servers of the host.
+/* net/dns/dns.h -- the cluster's DNS: names of Services and Pods from informers, everything else
+ * forwarded to the name servers of the host.
  *
- *   informers -> [quiet time] -> immutable zone snapshot -> answers (UDP and TCP), one loop, no thread
- *   other names -> cache -> upstream servers in turn, each with a timeout -> SERVFAIL when none answers
+ *   informers -> [quiet time] -> immutable zone snapshot -> answers (UDP and TCP), one loop, no
+ *   thread
+ *   other names -> cache -> upstream servers in turn, each with a timeout -> SERVFAIL when none
+ *   answers
  *
- * Records, as the Kubernetes DNS specification 1.1.0 wants them: A for cluster IPs and headless endpoints (AAAA:
- * empty), SRV for named ports, PTR, CNAME for ExternalName, A for pods (10-42-0-5.ns.pod).
+ * Records, as the Kubernetes DNS specification 1.1.0 wants them: A for cluster IPs and headless
+ * endpoints (AAAA: empty), SRV for named ports, PTR, CNAME for ExternalName, A for pods
+ * (10-42-0-5.ns.pod).
  *
  * The dns role has no privilege: whoever starts it binds the sockets (dns_bind) and passes them.
  */
@@ -13,6 +16,7 @@
 #define NET_DNS_DNS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/base/cleanup.h"
@@ -36,12 +40,13 @@ struct loop;
 struct client;
 
 struct dns_server_opts {
-    const char *listen_ip;               /* the cluster DNS address; also what upstreams must not be */
+    const char *listen_ip;            /* the cluster DNS address; also what upstreams must not be */
     uint16_t port;                       /* 0: 53 */
     int udp_fd, tcp_fd;                  /* from dns_bind, taken; -1: bound here */
     const char *domain;                  /* NULL: cluster.local */
     const char *resolv_conf;             /* NULL: /etc/resolv.conf; read again when it changes */
-    const char *const *upstreams;        /* "10.0.0.2" or "10.0.0.2:5353", NULL-terminated: instead of resolv_conf */
+    /* "10.0.0.2" or "10.0.0.2:5353", NULL-terminated: instead of resolv_conf */
+    const char *const *upstreams;
     bool pod_names;                      /* serve 10-42-0-5.ns.pod (needs a watch on pods) */
 };
 
@@ -49,13 +54,17 @@ struct dns_server_opts {
 int dns_bind(const char *ip, uint16_t port, int *out_udp, int *out_tcp, struct err *err);
 
 /* c NULL: only forwards (tests). */
-int dns_server_new(struct dns_server **out, struct loop *l, struct client *c, const struct dns_server_opts *opts,
+int dns_server_new(struct dns_server **out, struct loop *l, struct client *c,
+                   const struct dns_server_opts *opts,
                    struct err *err);
 struct dns_server *dns_server_free(struct dns_server *s);
 CLEANUP_DEFINE(struct dns_server, dns_server_free)
-bool dns_server_ready(const struct dns_server *s);       /* the zone holds the first complete list */
+bool dns_server_ready(const struct dns_server *s);      /* the zone holds the first complete list */
 
-struct dns_server_stats { uint64_t asked, cluster, cached, forwarded, failed, refused, tcp; uint32_t names; };
+struct dns_server_stats {
+    uint64_t asked, cluster, cached, forwarded, failed, refused, tcp;
+    uint32_t names;
+};
 void dns_server_stats(const struct dns_server *s, struct dns_server_stats *out);
 
 #endif

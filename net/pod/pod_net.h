@@ -1,18 +1,20 @@
-/* net/pod/pod_net.h -- the network of this node's pods: addresses, the bridge, a veth pair per pod, host ports.
+/* net/pod/pod_net.h -- the network of this node's pods: addresses, the bridge, a veth pair per pod,
+ * host ports.
  *
- *   pod eth0 (10.42.0.5/24) ==veth== inro0 (10.42.0.1, bridge) -- host routing -- other nodes, outside
+ *   pod eth0 10.42.0.5/24 == veth == inro0 10.42.0.1 (bridge) -- host routing -- other nodes
  *
- * Pods have no on-link route to each other: everything passes the host's routing, so that Services work between
- * two pods of one node without br_netfilter. Nothing here needs a default route or an uplink.
+ * Pods have no on-link route to each other: everything passes the host's routing, so that Services
+ * work between two pods of one node without br_netfilter. Nothing here needs a default route or an
+ * uplink.
  *
  * Two halves:
- *   - struct pod_net keeps who has which address. It lives on the node's loop; its functions are short (one
- *     small file on the run directory's tmpfs) and are called there only. The ledger is written before an
- *     address is handed out, and struck after everything made for it is gone.
- *   - pod_net_up/attach/detach/... do the kernel work from plain values. They block and are called from jobs;
- *     different pods' calls may run at once. Each is idempotent: repeating it after a crash is right.
+ *   - struct pod_net keeps who has which address. It lives on the node's loop; its functions are
+ *     short (one small file on the run directory's tmpfs) and are called there only. The ledger is
+ *     written before an address is handed out, and struck after all made for it is gone.
+ *   - pod_net_up, attach, detach, ... do the kernel work from plain values. They block and are
+ *     called from jobs; different pods' calls may run at once. Each may be repeated after a crash.
  *
- *   loop: pod_net_reserve -> job: pod_net_attach   ...   job: pod_net_detach -> loop: pod_net_release
+ *   loop: pod_net_reserve -> job: pod_net_attach ... job: pod_net_detach -> loop: pod_net_release
  *
  * Pods with hostNetwork never come here.
  */
@@ -20,6 +22,7 @@
 #define NET_POD_POD_NET_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/base/cleanup.h"
@@ -30,7 +33,7 @@
 #define POD_NET_DNS_IP "10.43.0.10"
 #define POD_NET_BRIDGE "inro0"
 #define POD_NET_DNS_LINK "inro-dns0"
-#define POD_NET_VERB "netns"               /* the hidden verb of the child that enters a pod's namespace */
+#define POD_NET_VERB "netns"        /* the hidden verb of the child that enters a pod's namespace */
 #define POD_NET_UID_BYTES 64
 #define POD_NET_IP_BYTES 16
 #define POD_NET_PORTS_MAX 512              /* host ports of one pod */
@@ -42,7 +45,8 @@ struct pod_net;
 
 struct pod_net_opts {
     const char *cluster_cidr;              /* all pods of the cluster; NULL: POD_NET_CLUSTER_CIDR */
-    const char *pod_cidr;                  /* this node's (Node.spec.podCIDR); NULL: the first /24 of cluster_cidr */
+    /* this node's (Node.spec.podCIDR); NULL: the first /24 of cluster_cidr */
+    const char *pod_cidr;
     const char *ledger;                    /* path of a file in the run directory */
 };
 
@@ -65,18 +69,21 @@ struct pod_net_lease {
 };
 
 /* The pod's lease: the same one when it has one already. ERR_QUOTA: no address is free. */
-int pod_net_reserve(struct pod_net *net, const char *uid, struct pod_net_lease *out, struct err *err);
+int pod_net_reserve(struct pod_net *net, const char *uid, struct pod_net_lease *out,
+                    struct err *err);
 /* False when the pod has none. */
 bool pod_net_find(const struct pod_net *net, const char *uid, struct pod_net_lease *out);
-/* After pod_net_detach. A pod without a lease is fine. The address is the last one to be handed out again. */
+/* After pod_net_detach. A pod without a lease is fine. The address is the last one to be handed out
+ * again. */
 int pod_net_release(struct pod_net *net, const char *uid, struct err *err);
 /* Walks the leases, e.g. at start to release those whose pods are gone: *at = 0 first. */
 bool pod_net_next(const struct pod_net *net, size_t *at, struct pod_net_lease *out);
 
 /* --- kernel work (jobs, blocking, root). deadline_ms is how long the whole call may take. */
 
-/* The node's own part: bridge and gateway address, forwarding, masquerading of what leaves the cluster, the route
- * that makes Service addresses reachable from the host, and the dummy link with the DNS address. */
+/* The node's own part: bridge and gateway address, forwarding, masquerading of what leaves the
+ * cluster, the route that makes Service addresses reachable from the host, and the dummy link with
+ * the DNS address. */
 struct pod_net_node {
     char cluster_cidr[20], pod_cidr[20];
     char service_cidr[20];                 /* "": no route */
@@ -96,23 +103,27 @@ int pod_net_attach(const struct pod_net_lease *lease, const char *netns_path, in
 /* Also when the namespace, or half of it all, is gone already. */
 int pod_net_detach(const struct pod_net_lease *lease, int64_t deadline_ms, struct err *err);
 
-/* Host ports of a pod (containers' ports[].hostPort): the whole list each time, n 0 removes them. */
+/* Host ports of a pod: its containers' ports[].hostPort. */
 struct pod_net_port {
     char host_ip[POD_NET_IP_BYTES];        /* "" or "0.0.0.0": every local address */
     uint16_t host_port, container_port;
     uint8_t protocol;                      /* IPPROTO_TCP, _UDP, _SCTP */
 };
 struct pod_net_ports { struct pod_net_lease lease; const struct pod_net_port *ports; unsigned n; };
-/* All pods' host ports of this node at once (level, not edge): a full, atomic replacement. One job at a time. */
-int pod_net_set_ports(const struct pod_net_ports *pods, unsigned n, int64_t deadline_ms, struct err *err);
+/* All pods' host ports of this node at once (level, not edge): a full, atomic replacement. One job
+ * at a time. */
+int pod_net_set_ports(const struct pod_net_ports *pods, unsigned n, int64_t deadline_ms,
+                      struct err *err);
 
-/* Start-up: removes veths that we made for pods which have no lease among these. Returns how many. */
-int pod_net_sweep(const struct pod_net_lease *leases, unsigned n, int64_t deadline_ms, struct err *err);
+/* Start-up: removes our veths of pods that have no lease among these. Returns how many. */
+int pod_net_sweep(const struct pod_net_lease *leases, unsigned n, int64_t deadline_ms,
+                  struct err *err);
 
-/* Routes to the pods of the other nodes, by their addresses on a network shared with this node; the whole list
- * each time, routes of nodes not in it are removed. */
+/* Routes to the pods of the other nodes, by their addresses on a network shared with this node; the
+ * whole list each time, routes of nodes not in it are removed. */
 struct pod_net_peer { char pod_cidr[20]; char node_ip[POD_NET_IP_BYTES]; };
-int pod_net_set_peers(const struct pod_net_peer *peers, unsigned n, int64_t deadline_ms, struct err *err);
+int pod_net_set_peers(const struct pod_net_peer *peers, unsigned n, int64_t deadline_ms,
+                      struct err *err);
 
 /* --- cmd: `inro netns` runs this; never returns to anything but exit. */
 int pod_net_verb_main(int argc, char **argv);
