@@ -18,7 +18,8 @@ struct child_opts {
     const char *exe;                            /* path to execute; NULL: /proc/self/exe */
     int fds[8];                                 /* fds given to it as 4, 5, ...; end with -1 */
     bool detached;                              /* own session, not killed with us or by child_free */
-    bool keep_stderr;                           /* otherwise stderr is inherited too; stdin is /dev/null */
+    /* stdin is /dev/null; stdout and stderr are ours, but /dev/null for a detached child without this. */
+    bool keep_stderr;
     /* On the loop. Records from the child; fds in the record are the callee's to take. */
     void (*on_msg)(struct child *c, struct imsg *m, void *ctx);
     /* After the last record: exit code 0-255 or 128+signal. Then c may be freed. */
@@ -28,15 +29,16 @@ struct child_opts {
 
 /* vfork + exec with no code between; the child's end of the socket is fd 3. */
 int child_start(struct child **out, struct loop *l, const struct child_opts *opts, struct err *err);
-struct child *child_free(struct child *c);      /* kills (unless detached) and reaps; no callback after */
+/* Kills and reaps; no callback after. A detached child lives on and is reaped by the loop when it ends. */
+struct child *child_free(struct child *c);
 CLEANUP_DEFINE(struct child, child_free)
 int child_send(struct child *c, uint32_t type, const void *p, size_t len, const int *fds, size_t n_fds,
                struct err *err);
 pid_t child_pid(const struct child *c);
 int child_kill(struct child *c, int sig, struct err *err);
 
-/* Blocking form for jobs: starts, sends one record, collects records until the child exits or the deadline
- * passes (then it is killed, ERR_TIMEOUT). A record of type IMSG_ERR from the child becomes *err. The last
+/* Blocking form for jobs: starts, sends one record, collects records until the child exits or deadline_ms
+ * have passed (then it is killed, ERR_TIMEOUT). A record of type IMSG_ERR from the child becomes *err. The last
  * other record is handed out in *reply (may be NULL). Non-zero exit without IMSG_ERR is ERR_FAILED. */
 int child_call(const struct child_opts *opts, uint32_t type, const void *p, size_t len, int64_t deadline_ms,
                struct imsg *reply, struct err *err);
