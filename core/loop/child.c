@@ -148,12 +148,25 @@ static int child_exec_result(const struct child_exec *x, pid_t pid, int fail, st
     return err_sys(err, "execute %s", x->exe);
 }
 
+static pid_t __attribute__((noinline)) child_vfork(const struct child_exec *x)
+{
+    sigset_t all, before;
+    pid_t pid;
+
+    sigfillset(&all);                           /* no handler of ours may run in the child */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid = vfork();
+    if (pid == 0)
+        child_exec_run(x);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return pid;
+}
+
 static int child_exec(const struct child_opts *o, int sock, pid_t *out, struct err *err)
 {
     _cleanup_(child_exec_deinit) struct child_exec x = { 0 };
     _cleanup_fd_ int fail_in = -1;
     _cleanup_fd_ int fail_out = -1;
-    sigset_t all, before;
     int pair[2];
     pid_t pid;
 
@@ -165,12 +178,7 @@ static int child_exec(const struct child_opts *o, int sock, pid_t *out, struct e
     fail_out = pair[1];
     if (child_exec_args(&x, o, err) < 0 || child_exec_fds(&x, o, sock, fail_out, err) < 0)
         return -1;
-    sigfillset(&all);                           /* no handler of ours may run in the child */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid = vfork();
-    if (pid == 0)
-        child_exec_run(&x);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pid = child_vfork(&x);
     if (pid < 0)
         return err_sys(err, "vfork");
     x.from[x.n - 1] = fd_close(x.from[x.n - 1]);
@@ -260,7 +268,7 @@ static void child_on_pid(struct loop_io *io, unsigned events)
 {
     struct child *c = container_of(io, struct child, on_pid);
     struct err err = ERR_INIT;
-    int status = 0, sig = 0, more;
+    int status = 255, sig = 0, more;            /* 255: somebody else reaped it */
 
     (void)events;
     do
@@ -269,7 +277,7 @@ static void child_on_pid(struct loop_io *io, unsigned events)
     if (more < 0)
         return;
     if (proc_reap(c->pidfd, &status, &sig, &err) == 0)
-        return;                                 /* not yet; or reaped by nobody we know: status 0 */
+        return;
     c->reaped = true;
     loop_io_del(&c->on_sock);
     loop_io_del(&c->on_pid);
