@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "core/base/check.h"
-#include "core/base/fd.h"
 #include "core/base/mem.h"
 
 #define LOOP_READY_MAX 128                      /* descriptors taken by one wait */
@@ -59,8 +58,10 @@ int loop_new(struct loop **out, const struct env *env, struct err *err)
     ev.data.ptr = NULL;                         /* no io: the wake descriptor */
     if (l->epoll < 0 || l->wake < 0 || epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->wake, &ev) < 0) {
         err_sys(err, "new loop");
-        fd_close(l->epoll);
-        fd_close(l->wake);
+        if (l->epoll >= 0)
+            close(l->epoll);
+        if (l->wake >= 0)
+            close(l->wake);
         mem_free(l);
         return -1;
     }
@@ -162,8 +163,8 @@ struct loop *loop_free(struct loop *l)
     while ((n = heap_min(&l->timers)))
         loop_timer_del(container_of(n, struct loop_timer, node));
     heap_deinit(&l->timers);
-    fd_close(l->epoll);
-    fd_close(l->wake);
+    close(l->epoll);
+    close(l->wake);
     pthread_mutex_destroy(&l->lock);
     return mem_free(l);
 }

@@ -2,7 +2,6 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "core/base/fd.h"
 #include "core/base/mem.h"
 #include "core/loop/loop.h"
 #include "tests/fake/fake_env.h"
@@ -222,7 +221,7 @@ TEST(descriptors)
     loop_io_set(&r.io, 0);
     EXPECT(!loop_step(f.l, 0));
     loop_io_del(&w.io);
-    fd_close(fds[1]);
+    close(fds[1]);
     EXPECT(loop_step(f.l, 0));
     EXPECT_EQ(r.seen, LOOP_HANGUP);
     loop_io_set(&r.io, LOOP_READ);
@@ -231,7 +230,7 @@ TEST(descriptors)
     loop_io_del(&r.io);
     loop_io_del(&r.io);
     EXPECT(!loop_step(f.l, 0));
-    fd_close(fds[0]);
+    close(fds[0]);
     loop_free(f.l);
 }
 
