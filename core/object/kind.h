@@ -24,6 +24,11 @@ struct kind_subresource {
     bool connect;                /* upgraded or proxied stream: exec, attach, log, portforward, proxy */
 };
 
+struct kind_column {             /* of Table output; the cells are in table.c */
+    const char *name, *type, *format;
+    int priority;                /* above 0: wide output only */
+};
+
 struct kind {
     uint16_t id;                 /* dense, 0-based; the same object of two versions has two kinds */
     const char *group;           /* "" for core */
@@ -36,14 +41,23 @@ struct kind {
     bool volatile_class;         /* Events, Leases: kept in memory, written in batches */
     bool has_status;             /* a status subresource: main writes keep status, status writes keep the rest */
     bool has_generation;         /* metadata.generation counts changes of spec */
+    bool put_creates;            /* PUT to a name that is not there creates it */
+    bool unconditional_put;      /* PUT without resourceVersion overwrites */
+    bool returns_deleted;        /* a finished delete answers the object, not a Status */
+    bool orphans;                /* deletes orphan the dependents when no option says otherwise */
     uint16_t verbs;              /* enum kind_verb */
     const char *const *short_names;        /* NULL-terminated, may be NULL */
     const char *const *categories;         /* NULL-terminated, may be NULL */
     const struct kind_subresource *subs;   /* n_subs */
     unsigned n_subs;
+    const struct kind_column *columns;     /* n_columns; none: the server's generic pair */
+    unsigned n_columns;
     const struct schema_type *type;
     const char *storage_prefix;  /* first part of its key in the store: "pods", shared by versions of one kind */
     const struct kind *storage;  /* the version that is stored; itself for most */
+    const char *storage_hash;    /* storageVersionHash of discovery; "" for none */
+    const char *api_version;     /* "apps/v1" */
+    const char *group_resource;  /* "deployments.apps" */
 };
 
 unsigned kind_count(void);
@@ -58,8 +72,9 @@ const char *kind_api_version(const struct kind *k);
 /* "pods" or "deployments.apps", as errors and kubectl name it; a static text. */
 const char *kind_group_resource(const struct kind *k);
 
-/* Short hands for the kinds that code names: generated, see gen/kinds.h: `extern const struct kind *const KIND_POD;`
- * is avoided (no globals): kind_pod() ... are generated inline functions over the table. */
+/* Short hands for the kinds that code names, generated: KIND_ID_POD (for switches) and kind_pod(). The preferred
+ * version has the plain name, others end in their version: kind_horizontal_pod_autoscaler_v1(). Event of
+ * events.k8s.io is kind_events_event(). */
 #include "gen/kinds.h"
 
 #endif

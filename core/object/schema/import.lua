@@ -1,5 +1,5 @@
--- import.lua FACTS OUTDIR [GOTYPES]: writes the *.schema files from a folder of API facts, run by hand
--- when the facts change; the build reads only its output (notation: see generate.lua).
+-- import.lua FACTS OUTDIR [GOTYPES]: writes the *.schema files from a folder of API facts. Run by
+-- hand when the facts change; the build reads only its output (notation: see generate.lua).
 -- FACTS holds types.jsonl, resources.jsonl, columns.jsonl and strategy.md. GOTYPES, optional, has lines
 -- "TYPE<tab>FIELD<tab>GO TYPE" for fields whose Go type has a name of its own: decode errors print it.
 local facts, outdir, gotypes = arg[1], arg[2], arg[3]
@@ -352,9 +352,9 @@ end
 local strategy, returned = {}, {}
 for line in io.lines(facts .. "/strategy.md") do
     local dir, ns, put, free, gen, del =
-        line:match("^| (%S+/%S+) | (%a+) | (%a+) | (%a+) | (.+) | ([^|]+) |$")
+        line:match("^| (%l[%l/]+) | (%a+) | (%a+) | (%a+) | (.+) | ([^|]+) |$")
     if dir then
-        strategy[dir:match("/(.*)")] = { ns = ns, put = put == "yes", free = free == "yes", gen = gen,
+        strategy[dir:match("[^/]*$")] = { ns = ns, put = put == "yes", free = free == "yes", gen = gen,
             del = del }
     end
     local list = line:match("answer the deleted object instead: ([^.]*)%.")
