@@ -71,21 +71,18 @@ int netlink_link_get(struct netlink *nl, const char *name, struct netlink_link *
 /* All links; the caller frees *out with mem_free. */
 int netlink_link_list(struct netlink *nl, struct netlink_link **out, size_t *out_n,
                       struct err *err);
-/* `type` is "bridge", "dummy", ...: made down; ERR_EXISTS when the name is taken. mac may be NULL.
- * */
+/* `type` is "bridge", "dummy", ...: made down; ERR_EXISTS when the name is taken. mac: or NULL. */
 int netlink_link_add(struct netlink *nl, const char *name, const char *type, const uint8_t mac[6],
                      struct err *err);
 
 struct netlink_veth {
-    const char *name;                    /* our end; made up and with `master` as its bridge */
-    const char *alias;                   /* of our end; may be NULL */
+    const char *name;                    /* our end; made down */
     const char *peer;                    /* the other end's name */
     int peer_netns;                      /* the namespace it is made in; -1: here */
     const uint8_t *peer_mac;             /* 6 bytes, NULL: random */
     uint32_t mtu;                        /* 0: the kernel's */
 };
 int netlink_link_add_veth(struct netlink *nl, const struct netlink_veth *veth, struct err *err);
-/* ERR_NOT_FOUND when gone */
 int netlink_link_del(struct netlink *nl, const char *name, struct err *err);
 
 /* What to change of a link; fields at their NETLINK_KEEP stay as they are. */
@@ -138,8 +135,8 @@ int netlink_route_list(struct netlink *nl, uint8_t protocol, struct netlink_rout
                        size_t *out_n,
                        struct err *err);
 
-/* --- neighbours: forgets all learned entries of a link (an address moved to another MAC) */
-int netlink_neigh_flush(struct netlink *nl, int index, uint32_t addr, struct err *err);
+/* Forgets the MAC address learned for an address (it moved to another pod). None is fine. */
+int netlink_neigh_del(struct netlink *nl, int index, uint32_t addr, struct err *err);
 
 /* --- conntrack (NETLINK_BUS_NETFILTER): forgets tracked connections, so that a flow is looked up
  * anew. Zero fields match everything. Returns the number of entries removed. */

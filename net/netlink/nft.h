@@ -36,7 +36,7 @@ bool nft_batch_empty(const struct nft_batch *b);
 size_t nft_batch_bytes(const struct nft_batch *b);
 size_t nft_batch_messages(const struct nft_batch *b);
 /* One transaction. The error names the first operation that failed: "add element of inro/svc". */
-int nft_batch_send(const struct nft_batch *b, struct netlink *nl, struct err *err);
+int nft_batch_send(struct nft_batch *b, struct netlink *nl, struct err *err);
 
 /* --- tables and chains. add: there already is fine. */
 void nft_table_add(struct nft_batch *b, const char *table);
@@ -56,15 +56,13 @@ void nft_chain_del(struct nft_batch *b, const char *table, const char *chain);
 enum nft_field {                         /* one field of a key or of data; all take one register */
     NFT_FIELD_NONE, NFT_FIELD_IP, NFT_FIELD_PROTO, NFT_FIELD_PORT, NFT_FIELD_MARK,
 };
-enum { NFT_SETF_INTERVAL = 1, NFT_SETF_DYNAMIC = 2 };  /* dynamic: filled by rules, with timeouts */
 struct nft_set {
     const char *name;
     enum nft_field key[10];              /* up to NFT_FIELD_NONE */
     enum nft_field data[4];              /* a map when the first is set */
     bool verdicts;                       /* a map to verdicts */
-    unsigned flags;
+    bool dynamic;                        /* filled by rules, elements time out */
     uint32_t size;                       /* 0: no limit; needed for dynamic ones */
-    uint32_t timeout_s;
 };
 void nft_set_add(struct nft_batch *b, const char *table, const struct nft_set *set);
 void nft_set_flush(struct nft_batch *b, const char *table, const char *set);
@@ -79,7 +77,6 @@ struct nft_elem {
     const uint32_t *key; unsigned key_fields;
     const uint32_t *data; unsigned data_fields;      /* of a map */
     enum nft_verdict verdict; const char *chain;     /* of a verdict map */
-    bool interval_end;                           /* closes the interval the element before opened */
 };
 void nft_elem_add(struct nft_batch *b, const char *table, const char *set,
                   const struct nft_elem *e);

@@ -65,7 +65,7 @@ struct pod_net_lease {
     char ip[POD_NET_IP_BYTES];             /* "10.42.0.5": status.podIP */
     char gateway[POD_NET_IP_BYTES];        /* "10.42.0.1" */
     uint8_t prefix;                        /* 24 */
-    char host_if[16];                      /* "veth" and 8 letters made from the uid */
+    char host_if[16];                      /* "pod" and 10 digits made from the uid */
 };
 
 /* The pod's lease: the same one when it has one already. ERR_QUOTA: no address is free. */
