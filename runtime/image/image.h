@@ -108,7 +108,7 @@ int image_remove(const struct image_store *s, const char *name, struct err *err)
 
 /* Overlay lower directories, topmost first, as absolute paths; free with image_mount_deinit. */
 struct image_mount { char **lower; size_t n; bool userxattr; };
-/* Notes that `id` (pod uid and container name) uses the image. Taking an id again replaces it. ERR_NOT_FOUND when
+/* Notes that `id` (pod uid and container name; letters, digits and ".-_:") uses the image. Taking an id again replaces it. ERR_NOT_FOUND when
  * the image is gone meanwhile. The mount set is complete and on the disk. */
 int image_lease(struct image_mount *out, const struct image_store *s, const struct image *im, const char *id,
                 struct err *err);
@@ -181,7 +181,7 @@ struct image_box_opts {
 };
 /* At node start, before any pod: makes box/HEX/fs for this binary unless it is there; drops those of former
  * binaries that nothing leases. Until then IMAGE_BOX_NAME is ERR_NOT_FOUND. Its entry point is
- * {"/bin/inro-box", "box"}: the first argument names the applet. */
+ * {"/bin/inro-box"}: the first argument names the applet; /bin/NAME links to it as well. PATH is /bin. */
 int image_box_prepare(const struct image_store *s, const struct image_box_opts *o, struct err *err);
 
 /* --- hidden verbs of the binary: the children; argv[0] is the verb. They return exit codes. */

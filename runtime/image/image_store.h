@@ -64,6 +64,8 @@ int image_store_sweep(const struct image_store *s, int64_t *freed_bytes, struct 
  * and layers, and "box:HEX", each a key of the map. The caller holds `lock`. */
 struct map;
 int image_lease_held(struct map **out, const struct image_store *s, struct err *err);
+/* Whether this process lives in a user namespace, where overlay needs the option userxattr. */
+bool image_lease_userxattr(void);
 
 /* --- image_box.c: the built-in image as there is one. ERR_NOT_FOUND before image_box_prepare(). */
 int image_box_load(struct image **out, const struct image_store *s, struct err *err);
