@@ -42,6 +42,23 @@ void test_expect_str(const char *file, int line, const char *what, const char *a
 void test_expect_mem(const char *file, int line, const char *what, const void *a, const void *b,
                      size_t size);
 
+/* Hidden verbs of the binary, for code that re-executes itself: "unit VERB ..." runs the function, which sees the
+ * verb as argv[0], and exits with what it returns. */
+struct test_verb {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    struct test_verb *next;
+};
+
+void test_verb_add(struct test_verb *verb);
+
+#define TEST_VERB(id_, name_, run_)                                                                \
+    static struct test_verb test_verb_##id_ = {.name = (name_), .run = (run_)};                    \
+    __attribute__((constructor)) static void test_verb_##id_##_add(void)                           \
+    {                                                                                              \
+        test_verb_add(&test_verb_##id_);                                                           \
+    }
+
 #define TEST_SLOW(name_, seconds)                                                                  \
     static void test_##name_(void);                                                                \
     static struct test test_##name_##_entry = {                                                    \

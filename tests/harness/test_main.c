@@ -36,6 +36,7 @@ struct slot {               /* one running test */
 };
 
 static struct test *test_list;
+static struct test_verb *verb_list;
 static char test_dir[160];      /* in the child: its folder */
 
 void test_add(struct test *test)
@@ -45,6 +46,12 @@ void test_add(struct test *test)
     while (*at)
         at = &(*at)->next;
     *at = test;
+}
+
+void test_verb_add(struct test_verb *verb)
+{
+    verb->next = verb_list;
+    verb_list = verb;
 }
 
 static int64_t test_now_ms(void)
@@ -335,6 +342,9 @@ int main(int argc, char **argv)
     sigset_t set;
     int option;
 
+    for (struct test_verb *verb = argc > 1 ? verb_list : NULL; verb; verb = verb->next)
+        if (strcmp(argv[1], verb->name) == 0)
+            return verb->run(argc - 1, argv + 1);
     while ((option = getopt(argc, argv, "vlj:")) != -1) {
         verbose = verbose || option == 'v';
         list = list || option == 'l';
