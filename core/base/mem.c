@@ -1,5 +1,5 @@
-/* mem.c -- allocation. Blocks of an arena are chained, newest first; each starts with its header and
- * hands out its bytes in order. */
+/* mem.c -- allocation. Blocks of an arena are chained, newest first; each starts with its header
+ * and hands out its bytes in order. */
 #include "core/base/mem.h"
 
 #include <stdarg.h>
@@ -136,7 +136,7 @@ void arena_reset(struct arena *a)
     a->used = 0;
 }
 
-/* A block with room for `bytes`, put in front; a large one behind, so that the front stays in use. */
+/* A block with room for `bytes`, put in front; a large one behind it, so that the front is used on. */
 static struct block *arena_add_block(struct arena *a, size_t bytes)
 {
     bool large = bytes > a->next_block / 2;

@@ -44,11 +44,16 @@ static int64_t floor_div(int64_t a, int64_t b)
     return a / b - (a % b < 0);
 }
 
+static int64_t floor_mod(int64_t a, int64_t b)
+{
+    return a % b + (a % b < 0 ? b : 0);
+}
+
 /* With `digits` digits of `fraction`; 0 for none. */
 static void timefmt_write(char out[TIMEFMT_BYTES], int64_t unix_s, int digits, int64_t fraction)
 {
     int64_t days = floor_div(unix_s, DAY_S);
-    int s = (int)(unix_s - days * DAY_S);
+    int s = (int)floor_mod(unix_s, DAY_S);
     struct civil c = timefmt_civil(days);
     char text[96];         /* what the compiler thinks possible; TIMEFMT_BYTES are enough */
     char tail[16] = "";
@@ -68,16 +73,12 @@ void timefmt_rfc3339(char out[TIMEFMT_BYTES], int64_t unix_s)
 
 void timefmt_micro(char out[TIMEFMT_BYTES], int64_t unix_us)
 {
-    int64_t s = floor_div(unix_us, 1000000);
-
-    timefmt_write(out, s, 6, unix_us - s * 1000000);
+    timefmt_write(out, floor_div(unix_us, 1000000), 6, floor_mod(unix_us, 1000000));
 }
 
 void timefmt_nano(char out[TIMEFMT_BYTES], int64_t unix_ns)
 {
-    int64_t s = floor_div(unix_ns, 1000000000);
-
-    timefmt_write(out, s, 9, unix_ns - s * 1000000000);
+    timefmt_write(out, floor_div(unix_ns, 1000000000), 9, floor_mod(unix_ns, 1000000000));
 }
 
 /* --- reading times */

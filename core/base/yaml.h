@@ -1,6 +1,7 @@
-/* core/base/yaml.h -- YAML manifests -> JSON trees, resolved as sigs.k8s.io/yaml (YAML 1.1 core as Go's yaml.v2)
- * does: yes/no/on/off are booleans when plain, quoted scalars are strings, keys become strings, merge keys
- * work. Aliases are limited (bombs), depth as JSON. libyaml underneath. */
+/* core/base/yaml.h -- YAML manifests -> JSON trees, resolved as sigs.k8s.io/yaml (YAML 1.1 core as
+ * Go's yaml.v2) does: yes/no/on/off are booleans when plain, quoted scalars are strings, keys
+ * become strings, merge keys work. Aliases are limited (bombs), depth as JSON. libyaml is
+ * underneath. */
 #ifndef CORE_BASE_YAML_H
 #define CORE_BASE_YAML_H
 
@@ -9,10 +10,11 @@
 #define YAML_NODES_MAX 2000000   /* nodes after alias expansion */
 
 /* One document. Errors: ERR_INVALID with line, ERR_QUOTA. Empty input gives JSON null. */
-int yaml_parse(struct json **out, struct arena *a, const char *text, size_t len, const struct json_opts *opts,
-               struct err *err);
+int yaml_parse(struct json **out, struct arena *a, const char *text, size_t len,
+               const struct json_opts *opts, struct err *err);
 /* All documents separated by '---', empty ones dropped; out is a JSON array. */
-int yaml_parse_all(struct json **out, struct arena *a, const char *text, size_t len, struct err *err);
+int yaml_parse_all(struct json **out, struct arena *a, const char *text, size_t len,
+                   struct err *err);
 /* Block style, keys in order, as kubectl -o yaml prints (sorted keys are the caller's choice). */
 void yaml_write(struct buf *b, const struct json *v);
 
