@@ -19,7 +19,9 @@ struct object;
  * of this kind. */
 int object_new(struct object **out, const struct kind *kind, const char *bytes, size_t len, int64_t rv,
                struct err *err);
-/* From a canonical tree (as object_codec.h makes it). */
+/* Canonical tree -> the bytes of an object: with rv, or with the placeholder when rv is 0 (the form in the store). */
+void object_encode(struct buf *b, const struct json *tree, int64_t rv);
+/* From a canonical tree (as codec.h makes it); rv 0 keeps the tree's own resourceVersion. */
 int object_from_tree(struct object **out, const struct kind *kind, const struct json *tree, int64_t rv,
                      struct err *err);
 struct object *object_ref(struct object *o);
@@ -37,6 +39,8 @@ bool object_is_deleting(const struct object *o);                /* deletionTimes
 struct slice object_bytes(const struct object *o);
 const char *object_label(const struct object *o, const char *key);          /* or NULL */
 const char *object_annotation(const struct object *o, const char *key);     /* or NULL */
+/* Labels in order of keys; start with *at = 0. */
+bool object_next_label(const struct object *o, unsigned *at, const char **key, const char **value);
 
 struct object_owner { const char *api_version, *kind, *name, *uid; bool controller, block_deletion; };
 unsigned object_owners(const struct object *o, const struct object_owner **out);

@@ -15,6 +15,8 @@ int quantity_canonical(char out[QUANTITY_BYTES], const char *text, size_t len, s
 /* Value and thousandths, rounded up, saturating. -1 when it is no quantity. */
 int quantity_value(const char *text, int64_t *out, struct err *err);
 int quantity_milli(const char *text, int64_t *out, struct err *err);
+/* Canonical text after rounding up to thousandths, as upstream does with every value of a resource list. */
+int quantity_round_milli(char out[QUANTITY_BYTES], const char *text, struct err *err);
 int quantity_cmp(const char *a, const char *b);          /* -1, 0, 1; both must be valid */
 void quantity_from_milli(char out[QUANTITY_BYTES], int64_t milli);      /* decimal SI */
 void quantity_from_bytes(char out[QUANTITY_BYTES], int64_t bytes);      /* binary SI */

@@ -125,16 +125,21 @@ local set = {
         fsGroupPolicy = "ReadWriteOnceWithFSType" },
     ["scheduling.v1.PriorityClass"] = { preemptionPolicy = "PreemptLowerPriority" },
 }
+-- Types with defaults that depend on more than one field: codec_default.c has the code.
+local coded = {}
+for id in ([[core.v1.Container core.v1.EphemeralContainer core.v1.ImageVolumeSource core.v1.NodeStatus
+    core.v1.PodSpec core.v1.ServicePort core.v1.ServiceSpec core.v1.Volume
+    apps.v1.DeploymentStrategy]]):gmatch("%S+") do coded[id] = true end
 for _, hook in ipairs { "ValidatingWebhook", "MutatingWebhook" } do
     set["admissionregistration.v1." .. hook] = { failurePolicy = "Fail", matchPolicy = "Equivalent",
         namespaceSelector = "{}", objectSelector = "{}", timeoutSeconds = "10" }
 end
 set["admissionregistration.v1.MutatingWebhook"].reinvocationPolicy = "Never"
+set["admissionregistration.v1.Rule"] = { scope = "*" }
+set["admissionregistration.v1.ServiceReference"] = { port = "443" }
+set["admissionregistration.v1.ValidatingAdmissionPolicySpec"] = { failurePolicy = "Fail" }
 for _, version in ipairs { "v1", "v1beta1", "v1alpha1" } do
     local at = "admissionregistration." .. version .. "."
-    set[at .. "Rule"] = { scope = "*" }
-    set[at .. "ServiceReference"] = { port = "443" }
-    set[at .. "ValidatingAdmissionPolicySpec"] = { failurePolicy = "Fail" }
     set[at .. "MutatingAdmissionPolicySpec"] = { failurePolicy = "Fail" }
     set[at .. "MatchResources"] = { matchPolicy = "Equivalent", namespaceSelector = "{}",
         objectSelector = "{}" }
@@ -336,6 +341,7 @@ local function write_type(out, t, p)
         else add("kind=" .. table.concat(t.gvk, ",")) end
     end
     if t.scalar then add("scalar") end
+    if coded[t.t] then add("coded") end
     if t.oat then add("json=" .. quote_json(t.oat)) end
     if t.fmt then add("format=" .. t.fmt) end
     if t.same then add("same=" .. t.same) end
