@@ -199,7 +199,7 @@ static void multiply_binary(struct quantity *q, int32_t shift)
 static int parse(struct quantity *q, const char *text, size_t len, struct err *err)
 {
     struct pieces p;
-    int32_t exp;
+    int32_t exp = 0;
 
     while (len && (unsigned char)text[0] <= ' ') {
         text++;
