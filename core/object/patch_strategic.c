@@ -319,7 +319,7 @@ static struct json *merge_list(struct arena *a, struct json *doc, struct json *p
 {
     const char *key = schema_field_merge_key(f);
     struct json *merged, *item;
-    bool objects;
+    bool objects = false;
 
     if (!(f->flags & SCHEMA_PATCH_MERGE) && !is_delete)
         return patch;
