@@ -1,9 +1,9 @@
 /* core/object/codec.c -- bytes -> raw tree -> canonical tree.
  *
- * codec_canonical walks the raw tree by the schema. Each level keeps a frame on the stack, so that an unknown
- * field or a wrong type can be named by its path. Errors read as those of Go's JSON decoder, because clients and
- * their users know these texts: the innermost struct, the path of fields (with the names of embedded structs, without
- * list indices), the Go type.
+ * codec_canonical walks the raw tree by the schema. Each level keeps a frame on the stack, so that
+ * an unknown field or a wrong type can be named by its path. Errors read as those of Go's JSON
+ * decoder, because clients and their users know these texts: the innermost struct, the path of
+ * fields (with the names of embedded structs, without list indices), the Go type.
  */
 #include "core/object/codec.h"
 
@@ -121,19 +121,21 @@ static void go_path(struct buf *b, const struct frame *f)
 }
 
 /* at: the frame of the value; NULL at the root. */
-static int mismatch(const struct walk *w, const struct frame *at, const char *found, const char *go_type)
+static int mismatch(const struct walk *w, const struct frame *at, const char *found,
+                    const char *go_type)
 {
     _cleanup_buf_ struct buf path = BUF_INIT;
     const struct frame *field = at;
 
     if (!at)
-        return err_set(w->err, ERR_INVALID, "json: cannot unmarshal %s into Go value of type %s", found,
-                       go_type);
+        return err_set(w->err, ERR_INVALID, "json: cannot unmarshal %s into Go value of type %s",
+                       found, go_type);
     while (field->item)
         field = field->up;
     go_path(&path, at);
-    return err_set(w->err, ERR_INVALID, "json: cannot unmarshal %s into Go struct field %s.%s of type %s",
-                   found, schema_type_name(field->type), path.p, go_type);
+    return err_set(w->err, ERR_INVALID,
+                   "json: cannot unmarshal %s into Go struct field %s.%s of type %s", found,
+                   schema_type_name(field->type), path.p, go_type);
 }
 
 static int field_mismatch(const struct walk *w, const struct frame *at, const struct json *raw)
@@ -176,8 +178,8 @@ static int zero_value(struct json **out, const struct walk *w, const struct sche
     case SCHEMA_QUANTITY: *out = json_str_ref(w->a, "0", 1); return 0;
     case SCHEMA_DURATION: *out = json_str_ref(w->a, "0s", 2); return 0;
     case SCHEMA_STRUCT: return canonical_struct(out, w, schema_field_type(f), NULL, NULL);
-    case SCHEMA_BYTES: case SCHEMA_TIME: case SCHEMA_MICRO_TIME: case SCHEMA_RAW: case SCHEMA_FIELDS_V1:
-    case SCHEMA_JSON: case SCHEMA_ANY:
+    case SCHEMA_BYTES: case SCHEMA_TIME: case SCHEMA_MICRO_TIME: case SCHEMA_RAW:
+    case SCHEMA_FIELDS_V1: case SCHEMA_JSON: case SCHEMA_ANY:
         break;
     case SCHEMA_BASE_MAX: check_unreachable();
     }
@@ -320,6 +322,8 @@ static int canonical_map(struct json **out, const struct walk *w, const struct f
                          const struct json *raw)
 {
     bool lists = at->field->shape == SCHEMA_MAP_OF_LISTS;
+    int (*element)(struct json **, const struct walk *, const struct frame *, const struct json *) =
+        lists ? canonical_list : canonical_item;
     struct json *map;
 
     if (raw->type != JSON_OBJECT)
@@ -337,7 +341,7 @@ static int canonical_map(struct json **out, const struct walk *w, const struct f
         map->members[i] = *m;
         if (lists && m->val->type == JSON_NULL)
             map->members[i].val = json_null(w->a);
-        else if ((lists ? canonical_list : canonical_item)(&map->members[i].val, w, &item, m->val) < 0)
+        else if (element(&map->members[i].val, w, &item, m->val) < 0)
             return -1;
         map->len++;
     }
@@ -353,7 +357,8 @@ static bool is_struct_like(const struct schema_field *f)
 {
     switch ((enum schema_base)f->base) {
     case SCHEMA_QUANTITY: case SCHEMA_INT_OR_STRING: case SCHEMA_TIME: case SCHEMA_MICRO_TIME:
-    case SCHEMA_DURATION: case SCHEMA_RAW: case SCHEMA_JSON: case SCHEMA_FIELDS_V1: case SCHEMA_STRUCT:
+    case SCHEMA_DURATION: case SCHEMA_RAW: case SCHEMA_JSON: case SCHEMA_FIELDS_V1:
+    case SCHEMA_STRUCT:
         return true;
     default:
         return false;
@@ -425,6 +430,26 @@ static int canonical_field(struct json **out, const struct walk *w, const struct
     return 0;
 }
 
+/* A type whose JSON is that of one of its fields; which one, the JSON type says. */
+static int canonical_either(struct json **out, const struct walk *w, const struct schema_type *t,
+                            const struct json *raw, unsigned depth)
+{
+    const struct schema_field *fields;
+    unsigned n = schema_fields(t, &fields);
+
+    for (unsigned i = 0; i < n; i++) {
+        const struct schema_field *f = &fields[i];
+        struct frame here = { .type = t, .field = f, .depth = depth };
+
+        if (f->shape == SCHEMA_LIST && raw->type == JSON_ARRAY)
+            return canonical_list(out, w, &here, raw);
+        if (f->shape == SCHEMA_ONE && (f->base == SCHEMA_STRUCT ? raw->type == JSON_OBJECT
+                                                                : raw->type == JSON_BOOL))
+            return canonical_value(out, w, &here, raw);
+    }
+    return err_set(w->err, ERR_INVALID, "boolean or JSON schema expected");
+}
+
 /* raw NULL: the zero value. */
 static int canonical_struct(struct json **out, const struct walk *w, const struct schema_type *t,
                             const struct json *raw, const struct frame *at)
@@ -438,6 +463,8 @@ static int canonical_struct(struct json **out, const struct walk *w, const struc
 
     if (depth > CODEC_DEPTH_MAX)
         return err_set(w->err, ERR_INVALID, "the object is nested deeper than %d", CODEC_DEPTH_MAX);
+    if (raw && schema_type_is_either(t))
+        return canonical_either(out, w, t, raw, depth);
     if (raw && raw->type != JSON_OBJECT)
         return mismatch(w, at, json_type_name(raw->type), schema_type_go(t));
     for (uint32_t i = 0; raw && i < raw->len; i++) {
@@ -464,7 +491,7 @@ static int canonical_struct(struct json **out, const struct walk *w, const struc
     for (unsigned i = 0; i < n; i++)
         if (vals[i])
             obj->members[obj->len++] = (struct json_member){
-                .key = schema_field_name(&fields[i]), .key_len = fields[i].name_len, .val = vals[i] };
+                schema_field_name(&fields[i]), fields[i].name_len, vals[i] };
     *out = obj;
     return 0;
 }

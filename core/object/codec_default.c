@@ -1,8 +1,9 @@
 /* core/object/codec_default.c -- what the server sets where a client said nothing.
  *
- * Constant defaults come from the tables (default= and set= of the schema) and apply wherever their type occurs. The
- * rest is code: by type (rows of `hooks`, run after the constants of the same struct) or by kind (rows of `kinds`, run
- * before). Only types that have some below them are walked. All are idempotent, and leave members in canonical order.
+ * Constant defaults come from the tables (default= and set= of the schema) and apply wherever their
+ * type occurs. The rest is code: by type (rows of `hooks`, run after the constants of the same
+ * struct) or by kind (rows of `kinds`, run before). Only types that have some below them are
+ * walked. All are idempotent, and leave members in canonical order.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,14 +31,15 @@ static void put_at(struct json *obj, struct arena *a, uint32_t at, const struct 
 }
 
 /* Sets a field of a struct, at its place. */
-static void put(struct json *obj, struct arena *a, const struct schema_type *t, const struct schema_field *f,
-                struct json *val)
+static void put(struct json *obj, struct arena *a, const struct schema_type *t,
+                const struct schema_field *f, struct json *val)
 {
     const struct json_member m = { schema_field_name(f), f->name_len, val };
     uint32_t at = 0;
 
     for (; at < obj->len; at++) {
-        const struct schema_field *other = schema_field(t, obj->members[at].key, obj->members[at].key_len);
+        const struct json_member *here = &obj->members[at];
+        const struct schema_field *other = schema_field(t, here->key, here->key_len);
 
         if (other == f) {
             obj->members[at].val = val;
@@ -49,8 +51,8 @@ static void put(struct json *obj, struct arena *a, const struct schema_type *t, 
     put_at(obj, a, at, &m);
 }
 
-static void put_name(struct json *obj, struct arena *a, const struct schema_type *t, const char *name,
-                     struct json *val)
+static void put_name(struct json *obj, struct arena *a, const struct schema_type *t,
+                     const char *name, struct json *val)
 {
     const struct schema_field *f = schema_field(t, name, strlen(name));
 
@@ -88,7 +90,8 @@ static struct json *zero_struct(struct arena *a, const struct schema_type *t)
 }
 
 /* The struct behind an optional field, made when it is not there. */
-static struct json *ensure(struct json *obj, struct arena *a, const struct schema_type *t, const char *name)
+static struct json *ensure(struct json *obj, struct arena *a, const struct schema_type *t,
+                           const char *name)
 {
     const struct schema_field *f = schema_field(t, name, strlen(name));
     struct json *val = json_get(obj, name);
@@ -117,8 +120,8 @@ static bool text_is(const struct json *obj, const char *name, const char *value)
 }
 
 /* Sets a text where there is none. */
-static void text_default(struct json *obj, struct arena *a, const struct schema_type *t, const char *name,
-                         const char *value)
+static void text_default(struct json *obj, struct arena *a, const struct schema_type *t,
+                         const char *name, const char *value)
 {
     if (str_empty(json_get_str(obj, name)))
         put_name(obj, a, t, name, json_str(a, value));
@@ -126,7 +129,7 @@ static void text_default(struct json *obj, struct arena *a, const struct schema_
 
 /* --- by type */
 
-/* Always for the tag latest, also when it is implied; a text that is no image reference has no tag. */
+/* Always for the tag latest, also when it is implied. What is no image reference has no tag. */
 static const char *pull_policy(const char *image)
 {
     const char *at, *slash, *colon;
@@ -196,7 +199,8 @@ static void affinity_defaults(struct json *obj, struct arena *a, const struct sc
 
     if (text_is(obj, "sessionAffinity", "None"))
         json_del(obj, "sessionAffinityConfig");
-    if (!text_is(obj, "sessionAffinity", "ClientIP") || json_path(config, "clientIP.timeoutSeconds"))
+    if (!text_is(obj, "sessionAffinity", "ClientIP") ||
+        json_path(config, "clientIP.timeoutSeconds"))
         return;
     config = zero_struct(a, config_type);
     client = ensure(config, a, config_type, "clientIP");
@@ -218,7 +222,8 @@ static void service_spec_defaults(struct json *obj, struct arena *a, const struc
         put_name(obj, a, t, "allocateLoadBalancerNodePorts", json_bool(a, true));
 }
 
-static void deployment_strategy_defaults(struct json *obj, struct arena *a, const struct schema_type *t)
+static void deployment_strategy_defaults(struct json *obj, struct arena *a,
+                                         const struct schema_type *t)
 {
     static const char *const names[] = { "maxUnavailable", "maxSurge" };
     struct json *rolling;

@@ -1,4 +1,4 @@
-/* core/object/codec_scalar.c -- times, durations, quantities and base64 as Go reads and prints them. */
+/* core/object/codec_scalar.c -- times, durations, quantities, base64 as Go reads and prints. */
 #include "core/object/codec_scalar.h"
 
 #include <string.h>
@@ -10,7 +10,7 @@
 #define TIME_LAYOUT "2006-01-02T15:04:05Z07:00"
 #define MICRO_LAYOUT "2006-01-02T15:04:05.000000Z07:00"
 
-/* --- times: a walk over the layout's pieces, as Go's time.Parse does it, because its errors name the piece */
+/* --- times: a walk over the pieces of the layout, as in Go, whose errors name the piece */
 
 enum piece { YEAR, MONTH, DAY, HOUR, MINUTE, SECOND, MICROS, ZONE, PIECE_MAX };
 
@@ -43,17 +43,19 @@ static bool is_digit(const struct clock_text *t, size_t i)
     return (size_t)(t->end - t->at) > i && t->at[i] >= '0' && t->at[i] <= '9';
 }
 
-static int parse_fails(const struct clock_text *t, const char *piece, const char *from, struct err *err)
+static int parse_fails(const struct clock_text *t, const char *piece, const char *from,
+                       struct err *err)
 {
-    return err_set(err, ERR_INVALID, "parsing time \"%.*s\" as \"%s\": cannot parse \"%.*s\" as \"%s\"",
+    return err_set(err, ERR_INVALID,
+                   "parsing time \"%.*s\" as \"%s\": cannot parse \"%.*s\" as \"%s\"",
                    (int)(t->end - t->all), t->all, t->micro ? MICRO_LAYOUT : TIME_LAYOUT,
                    (int)(t->end - from), from, piece);
 }
 
 static int range_fails(const struct clock_text *t, const char *what, struct err *err)
 {
-    return err_set(err, ERR_INVALID, "parsing time \"%.*s\": %s out of range", (int)(t->end - t->all), t->all,
-                   what);
+    return err_set(err, ERR_INVALID, "parsing time \"%.*s\": %s out of range",
+                   (int)(t->end - t->all), t->all, what);
 }
 
 /* A fraction of a second; digits past the sixth are cut. */
@@ -95,8 +97,8 @@ static int read_zone(struct clock_text *t, struct err *err)
         t->at++;
         return 0;
     }
-    if (t->end - from < 6 || from[3] != ':' || (from[0] != '+' && from[0] != '-') || !is_digit(t, 1) ||
-        !is_digit(t, 2) || !is_digit(t, 4) || !is_digit(t, 5))
+    if (t->end - from < 6 || from[3] != ':' || (from[0] != '+' && from[0] != '-') ||
+        !is_digit(t, 1) || !is_digit(t, 2) || !is_digit(t, 4) || !is_digit(t, 5))
         return parse_fails(t, pieces[ZONE].layout, from, err);
     hours = (from[1] - '0') * 10 + from[2] - '0';
     minutes = (from[4] - '0') * 10 + from[5] - '0';
@@ -141,7 +143,8 @@ static int read_piece(struct clock_text *t, enum piece p, struct err *err)
         return parse_fails(t, rule->layout, from, err);
     if (rule->name && (t->value[p] < rule->min || t->value[p] > rule->max))
         return range_fails(t, rule->name, err);
-    if (p == SECOND && !t->micro && t->end - t->at >= 2 && (*t->at == '.' || *t->at == ',') && is_digit(t, 1))
+    if (p == SECOND && !t->micro && t->end - t->at >= 2 && (*t->at == '.' || *t->at == ',') &&
+        is_digit(t, 1))
         read_fraction(t);
     return 0;
 }
@@ -173,8 +176,8 @@ int codec_scalar_time(const char *text, size_t len, bool micro, int64_t *out_us,
         if ((p != MICROS || micro) && read_piece(&t, p, err) < 0)
             return -1;
     if (t.at != t.end)
-        return err_set(err, ERR_INVALID, "parsing time \"%.*s\": extra text: \"%.*s\"", (int)len, text,
-                       (int)(t.end - t.at), t.at);
+        return err_set(err, ERR_INVALID, "parsing time \"%.*s\": extra text: \"%.*s\"", (int)len,
+                       text, (int)(t.end - t.at), t.at);
     if (t.value[DAY] < 1 || t.value[DAY] > days_in(t.value[YEAR], t.value[MONTH]))
         return range_fails(&t, "day", err);
     seconds = days_of(t.value[YEAR], t.value[MONTH], t.value[DAY]) * 86400 + t.value[HOUR] * 3600 +
@@ -183,8 +186,8 @@ int codec_scalar_time(const char *text, size_t len, bool micro, int64_t *out_us,
     return 0;
 }
 
-int codec_scalar_when(struct json **out, struct arena *a, const struct json *raw, bool micro, bool *mismatch,
-                      struct err *err)
+int codec_scalar_when(struct json **out, struct arena *a, const struct json *raw, bool micro,
+                      bool *mismatch, struct err *err)
 {
     char text[TIMEFMT_BYTES];
     int64_t us, seconds;
@@ -201,8 +204,8 @@ int codec_scalar_when(struct json **out, struct arena *a, const struct json *raw
     return 0;
 }
 
-int codec_scalar_duration(struct json **out, struct arena *a, const struct json *raw, bool *mismatch,
-                          struct err *err)
+int codec_scalar_duration(struct json **out, struct arena *a, const struct json *raw,
+                          bool *mismatch, struct err *err)
 {
     char text[TIMEFMT_BYTES];
     int64_t ns;
@@ -215,7 +218,8 @@ int codec_scalar_duration(struct json **out, struct arena *a, const struct json 
     return 0;
 }
 
-int codec_scalar_quantity(struct json **out, struct arena *a, const struct json *raw, struct err *err)
+int codec_scalar_quantity(struct json **out, struct arena *a, const struct json *raw,
+                          struct err *err)
 {
     char text[QUANTITY_BYTES];
     _cleanup_buf_ struct buf number = BUF_INIT;

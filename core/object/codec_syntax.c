@@ -31,8 +31,8 @@ static int bad_char(struct scan *s, const char *where)
         snprintf(shown, sizeof(shown), "\\\\");
     else if (c == '\n' || c == '\r' || c == '\t')
         snprintf(shown, sizeof(shown), "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
-    else if (c == '\a' || c == '\b' || c == '\f' || c == '\v')
-        snprintf(shown, sizeof(shown), "\\%c", c == '\a' ? 'a' : c == '\b' ? 'b' : c == '\f' ? 'f' : 'v');
+    else if (c >= '\a' && c <= '\f')         /* the others of these six were before */
+        snprintf(shown, sizeof(shown), "\\%c", "abtnvf"[c - '\a']);
     else if (c < 0x20 || c == 0x7f)
         snprintf(shown, sizeof(shown), "\\x%02x", c);
     else if (c < 0x7f)
@@ -151,7 +151,8 @@ static int open_bracket(struct scan *s, bool object)
 
     if (s->depth == GO_DEPTH_MAX)
         return bad_char(s, "exceeded max depth");
-    s->nest[s->depth / 8] = (uint8_t)((s->nest[s->depth / 8] & ~(1u << bit)) | (unsigned)object << bit);
+    s->nest[s->depth / 8] &= (uint8_t)~(1u << bit);
+    s->nest[s->depth / 8] |= (uint8_t)((unsigned)object << bit);
     s->depth++;
     s->p++;
     return 0;
@@ -233,7 +234,8 @@ static int scan_after(struct scan *s)
 int codec_syntax_explain(struct slice text, struct err *err)
 {
     struct err found = ERR_INIT;
-    struct scan s = { .p = (const unsigned char *)text.p, .end = (const unsigned char *)text.p + text.len,
+    struct scan s = { .p = (const unsigned char *)text.p,
+                      .end = (const unsigned char *)text.p + text.len,
                       .err = &found };
     int r;
 

@@ -1,5 +1,6 @@
-/* core/object/codec_syntax.h -- why a text is no JSON, in the words of Go's encoding/json, which clients know:
- * "invalid character 'x' after object key", "unexpected end of JSON input". Inside core/object only. */
+/* core/object/codec_syntax.h -- why a text is no JSON, in the words of Go's encoding/json, which
+ * clients know: "invalid character 'x' after object key", "unexpected end of JSON input". Inside
+ * core/object only. */
 #ifndef CORE_OBJECT_CODEC_SYNTAX_H
 #define CORE_OBJECT_CODEC_SYNTAX_H
 

@@ -21,7 +21,8 @@ struct kind_subresource {
     const char *group, *version; /* of the body, when it differs from the kind's; else NULL */
     const char *kind;            /* of the body: "Pod", "Scale", "Eviction", "PodExecOptions" */
     uint16_t verbs;              /* enum kind_verb; connect subresources: VERB_GET|VERB_CREATE */
-    bool connect;                /* upgraded or proxied stream: exec, attach, log, portforward, proxy */
+    /* upgraded or proxied stream: exec, attach, log, portforward, proxy */
+    bool connect;
 };
 
 struct kind_column {             /* of Table output; the cells are in table.c */
@@ -39,7 +40,8 @@ struct kind {
     bool namespaced;
     bool served;                 /* this release answers it */
     bool volatile_class;         /* Events, Leases: kept in memory, written in batches */
-    bool has_status;             /* a status subresource: main writes keep status, status writes keep the rest */
+    /* a status subresource: main writes keep status, status writes keep the rest */
+    bool has_status;
     bool has_generation;         /* metadata.generation counts changes of spec */
     bool put_creates;            /* PUT to a name that is not there creates it */
     bool unconditional_put;      /* PUT without resourceVersion overwrites */
@@ -53,7 +55,8 @@ struct kind {
     const struct kind_column *columns;     /* n_columns; none: the server's generic pair */
     unsigned n_columns;
     const struct schema_type *type;
-    const char *storage_prefix;  /* first part of its key in the store: "pods", shared by versions of one kind */
+    /* first part of its key in the store: "pods", shared by versions of one kind */
+    const char *storage_prefix;
     const struct kind *storage;  /* the version that is stored; itself for most */
     const char *storage_hash;    /* storageVersionHash of discovery; "" for none */
     const char *api_version;     /* "apps/v1" */
@@ -72,9 +75,9 @@ const char *kind_api_version(const struct kind *k);
 /* "pods" or "deployments.apps", as errors and kubectl name it; a static text. */
 const char *kind_group_resource(const struct kind *k);
 
-/* Short hands for the kinds that code names, generated: KIND_ID_POD (for switches) and kind_pod(). The preferred
- * version has the plain name, others end in their version: kind_horizontal_pod_autoscaler_v1(). Event of
- * events.k8s.io is kind_events_event(). */
+/* Short hands for the kinds that code names, generated: KIND_ID_POD (for switches) and kind_pod().
+ * The preferred version has the plain name, others end in their version:
+ * kind_horizontal_pod_autoscaler_v1(). Event of events.k8s.io is kind_events_event(). */
 #include "gen/kinds.h"
 
 #endif

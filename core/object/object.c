@@ -1,4 +1,5 @@
-/* core/object/object.c -- an object in one block: the struct, its texts, its bytes. The view comes on demand. */
+/* core/object/object.c -- an object in one block: the struct, its texts, its bytes. The view comes
+ * on demand. */
 #include "core/object/object.h"
 
 #include <inttypes.h>
@@ -123,9 +124,11 @@ static int check_kind(const struct kind *kind, const struct json *tree, struct e
 {
     const char *api_version = json_get_str(tree, "apiVersion"), *name = json_get_str(tree, "kind");
 
-    if (!json_is(tree, JSON_OBJECT) || !str_eq(name, kind->kind) || !str_eq(api_version, kind->api_version))
-        return err_set(err, ERR_CORRUPT, "the bytes hold %s %s, not %s %s", api_version ? api_version : "no",
-                       name ? name : "object", kind->api_version, kind->kind);
+    if (!json_is(tree, JSON_OBJECT) || !str_eq(name, kind->kind) ||
+        !str_eq(api_version, kind->api_version))
+        return err_set(err, ERR_CORRUPT, "the bytes hold %s %s, not %s %s",
+                       api_version ? api_version : "no", name ? name : "object",
+                       kind->api_version, kind->kind);
     return 0;
 }
 
@@ -145,7 +148,8 @@ static int splice_rv(struct buf *out, const char *bytes, size_t len, int64_t rv,
     return 0;
 }
 
-static struct object *pack_object(const struct kind *kind, struct slice bytes, const struct json *tree)
+static struct object *pack_object(const struct kind *kind, struct slice bytes,
+                                  const struct json *tree)
 {
     const struct json *meta = json_get(tree, "metadata");
     struct object probe = { 0 }, *o;
@@ -167,8 +171,8 @@ static struct object *pack_object(const struct kind *kind, struct slice bytes, c
     return o;
 }
 
-int object_new(struct object **out, const struct kind *kind, const char *bytes, size_t len, int64_t rv,
-               struct err *err)
+int object_new(struct object **out, const struct kind *kind, const char *bytes, size_t len,
+               int64_t rv, struct err *err)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(0);
     _cleanup_buf_ struct buf spliced = BUF_INIT;
@@ -232,8 +236,8 @@ void object_encode(struct buf *b, const struct json *tree, int64_t rv)
     json_write(b, top);
 }
 
-int object_from_tree(struct object **out, const struct kind *kind, const struct json *tree, int64_t rv,
-                     struct err *err)
+int object_from_tree(struct object **out, const struct kind *kind, const struct json *tree,
+                     int64_t rv, struct err *err)
 {
     _cleanup_buf_ struct buf bytes = BUF_INIT;
 

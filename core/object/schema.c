@@ -112,6 +112,11 @@ bool schema_type_is_object(const struct schema_type *t)
     return t->flags & SCHEMA_TYPE_OBJECT;
 }
 
+bool schema_type_is_either(const struct schema_type *t)
+{
+    return t->flags & SCHEMA_TYPE_EITHER;
+}
+
 bool schema_type_has_defaults(const struct schema_type *t)
 {
     return t->flags & SCHEMA_TYPE_DEFAULTS;
@@ -141,7 +146,8 @@ const struct schema_field *schema_field(const struct schema_type *t, const char 
     for (size_t i = 0; i < len; i++)
         hash = (uint8_t)(hash * 31 + (uint8_t)name[i]);
     for (unsigned i = 0; i < t->n_fields; i++)
-        if (rows[i].hash_ == hash && rows[i].name_len == len && !memcmp(text_at(rows[i].name_), name, len))
+        if (rows[i].hash_ == hash && rows[i].name_len == len &&
+            !memcmp(text_at(rows[i].name_), name, len))
             return &rows[i];
     return NULL;
 }

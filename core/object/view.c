@@ -1,7 +1,7 @@
 /* core/object/view.c -- canonical trees -> typed views, by table.
  *
- * The same walk runs twice: the first time it only counts bytes, the second time it fills one block of exactly that
- * size. While counting, structs are written to a scratch place, which nobody reads.
+ * The same walk runs twice: the first time it only counts bytes, the second time it fills one block
+ * of exactly that size. While counting, structs are written to a scratch place, which nobody reads.
  */
 #include "core/object/view_table.h"
 
@@ -112,19 +112,30 @@ static void put_texts(struct fill *f, const char *const **to, const struct json 
     *to = (const char *const *)(void *)rows;
 }
 
+static int64_t int_of(const struct json *v)
+{
+    return v->type == JSON_INT ? v->i : 0;
+}
+
+static double double_of(const struct json *v)
+{
+    return v->type == JSON_FLOAT ? v->d : (double)int_of(v);
+}
+
 static void put_ints(struct fill *f, const int64_t **to, const struct json *v)
 {
     char *rows = take(f, v->len, sizeof(int64_t));
 
     for (uint32_t i = 0; i < v->len; i++)
-        *(int64_t *)row(f, rows, i, sizeof(int64_t)) = v->items[i]->type == JSON_INT ? v->items[i]->i : 0;
+        *(int64_t *)row(f, rows, i, sizeof(int64_t)) = int_of(v->items[i]);
     *to = (const int64_t *)(void *)rows;
 }
 
 static void put_struct(struct fill *f, unsigned index, char *to, const struct json *v);
 
 /* A struct of its own behind a pointer, or a list of them. */
-static void put_structs(struct fill *f, unsigned index, const void **to, struct json *const *items, size_t n)
+static void put_structs(struct fill *f, unsigned index, const void **to, struct json *const *items,
+                        size_t n)
 {
     size_t bytes = view_structs[index].bytes;
     char *rows = take(f, n, bytes);
@@ -179,9 +190,9 @@ static void put_field(struct fill *f, const struct view_field *vf, char *struct_
     switch ((enum view_op)vf->op) {
     case VIEW_TEXT: case VIEW_TEXT_POINTER: *(const char **)to = put_string(f, v); break;
     case VIEW_BOOL: *(bool *)to = v->type == JSON_BOOL && v->b; break;
-    case VIEW_INT32: *(int32_t *)to = v->type == JSON_INT ? (int32_t)v->i : 0; break;
-    case VIEW_INT64: *(int64_t *)to = v->type == JSON_INT ? v->i : 0; break;
-    case VIEW_DOUBLE: *(double *)to = v->type == JSON_INT ? (double)v->i : v->type == JSON_FLOAT ? v->d : 0; break;
+    case VIEW_INT32: *(int32_t *)to = (int32_t)int_of(v); break;
+    case VIEW_INT64: *(int64_t *)to = int_of(v); break;
+    case VIEW_DOUBLE: *(double *)to = double_of(v); break;
     case VIEW_BYTES: *(struct slice *)to = put_bytes(f, v); break;
     case VIEW_INT_OR_STRING: put_int_or_string(f, to, v); break;
     case VIEW_TIME: *(int64_t *)to = time_us(v, false) / 1000000; break;
@@ -204,8 +215,8 @@ static void put_field(struct fill *f, const struct view_field *vf, char *struct_
         *(bool *)(struct_at + vf->aux) = true;
 }
 
-/* Both the members of a canonical object and the rows of a view are in the order of the schema: the search for
- * the next row goes on where the last one ended. */
+/* Both the members of a canonical object and the rows of a view are in the order of the schema: the
+ * search for the next row goes on where the last one ended. */
 static void put_struct(struct fill *f, unsigned index, char *to, const struct json *v)
 {
     const struct view_struct *s = &view_structs[index];

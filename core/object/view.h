@@ -4,12 +4,13 @@
  *     for (unsigned i = 0; i < pod->spec.n_containers; i++)
  *         use(pod->spec.containers[i].image);
  *
- * Views are decoded once per object, read-only, and live as long as the object. Names are those of the API in C
- * style: terminationGracePeriodSeconds is termination_grace_period_seconds. Of each field:
- *   string, quantity      text; "" when unset, but NULL where the API tells unset from empty (optional fields)
+ * Views are decoded once per object, read-only, and live as long as the object. Names are those of
+ * the API in C style: terminationGracePeriodSeconds is termination_grace_period_seconds. Of each
+ * field:
+ *   string, quantity      text; "" when unset, NULL where the API tells unset from empty (optional)
  *   bool, int, IntOrString   the value; an optional one has `has_x` beside it
  *   time, microtime       x_s seconds, x_us microseconds since 1970; 0 when unset
- *   list                  pointer and count n_x; (NULL, 0) when unset; of texts, of int64_t or of structs
+ *   list                  pointer and count n_x; (NULL, 0) when unset; of text, int64_t or structs
  *   map                   pairs in order of keys
  *   bytes                 a slice, decoded from base64
  *   struct                in place; an optional one is a pointer, NULL when unset

@@ -1,13 +1,14 @@
-/* core/object/view_table.h -- the tables behind typed views and their decoder. Inside core/object only. */
+/* core/object/view_table.h -- the tables behind typed views and their decoder. Inside core/object
+ * only. */
 #ifndef CORE_OBJECT_VIEW_TABLE_H
 #define CORE_OBJECT_VIEW_TABLE_H
 
 #include "core/object/view.h"
 
 enum view_op {
-    VIEW_TEXT, VIEW_TEXT_POINTER, VIEW_BOOL, VIEW_INT32, VIEW_INT64, VIEW_DOUBLE, VIEW_BYTES, VIEW_INT_OR_STRING,
-    VIEW_TIME, VIEW_MICRO_TIME, VIEW_MAP, VIEW_BYTES_MAP, VIEW_TEXTS, VIEW_INTS, VIEW_STRUCT, VIEW_STRUCT_POINTER,
-    VIEW_STRUCTS, VIEW_JSON,
+    VIEW_TEXT, VIEW_TEXT_POINTER, VIEW_BOOL, VIEW_INT32, VIEW_INT64, VIEW_DOUBLE, VIEW_BYTES,
+    VIEW_INT_OR_STRING, VIEW_TIME, VIEW_MICRO_TIME, VIEW_MAP, VIEW_BYTES_MAP, VIEW_TEXTS, VIEW_INTS, VIEW_STRUCT,
+    VIEW_STRUCT_POINTER, VIEW_STRUCTS, VIEW_JSON,
     VIEW_OP_MAX
 };
 

@@ -1,28 +1,33 @@
 -- generate.lua [--report] SCHEMADIR OUTDIR: the *.schema files -> constant tables, run by build.sh.
 --
--- Writes schema_tables.h, schema_tables.c (types and fields), kinds.h, kinds.c (what is served where),
--- views.h, views.c (typed views). --report prints the bytes of the tables per kind and writes nothing.
+-- Writes schema_tables.h, schema_tables.c and schema_flags.h (types and fields), kinds.h and
+-- kinds.c (what is served where), views.h and views.c (typed views, generate_views.lua). --report
+-- prints the bytes of the tables per kind and writes nothing.
 --
--- The notation. One statement a line; a line that begins with 4 or more blanks continues the statement
--- (after "..." even the word). Words with blanks or signs are quoted. '#' begins a comment line.
+-- The notation. One statement a line; a line that begins with 4 or more blanks continues the
+-- statement (after "..." even the word). Words with blanks or signs are quoted. '#' begins a
+-- comment line.
 --
 --   package core.v1 gv=v1 pb=k8s.io.api.core.v1 openapi=io.k8s.api.core.v1
---       What follows belongs to it: type ids are PACKAGE.NAME, group and version of kinds, prefixes of the
---       protobuf and OpenAPI names.
+--       What follows belongs to it: type ids are PACKAGE.NAME, group and version of kinds, prefixes
+--       of the protobuf and OpenAPI names.
 --   kind pods Pod singular=pod namespaced|cluster [served] [volatile] [on=0] [allns] [wpath]
 --     verbs get list ...          short po      categories all
 --     store version=v1 key=pods hash=x [versions=v1,v1beta1] [preferred=v1]
---     rules [put-creates] [unconditional-put] [returns-deleted] [generation="1; +1 Spec"] [delete=orphan]
+--     rules [put-creates] [unconditional-put] [returns-deleted] [generation="1; +1 Spec"]
+--         [delete=orphan]
 --     query list=q2 ...                                            query sets are in index.schema
 --     sub status Pod verbs=get,patch [gv=autoscaling/v1] [connect] [tail] [req=TYPE] [resp=TYPE]
 --     column Name string [format=name] [priority=1] cell="where the cell comes from"
---   type PodSpec [kind[=GVK,...]] [pb=-|NAME] [openapi=-|NAME] [scalar] [same=TYPE] [map=atomic] [coded]
---           [unions="JSON"] [introduced=1.0] [deprecated=..] [rules="..."]
---       coded: codec_default.c has defaults for it.
+--   type PodSpec [kind[=GVK,...]] [pb=-|NAME] [openapi=-|NAME] [scalar] [same=TYPE] [map=atomic]
+--           [unions="JSON"] [introduced=1.0] [deprecated=..] [rules="..."] [coded] [either]
+--       coded: codec_default.c has defaults for it. either: its JSON is that of the one field that
+--       is set.
 --     NUMBER NAME TYPE FLAG...
---       NUMBER is protobuf's ('-': none). NAME '-' embeds the fields of TYPE. TYPE: string bool int32 int64
---       double bytes quantity intOrString time microTime duration raw fieldsV1 json any, a type of this
---       package, or PACKAGE.NAME; '*' optional (a pointer), '[]' list, '{}' map with string keys.
+--       NUMBER is protobuf's ('-': none). NAME '-' embeds the fields of TYPE. TYPE: string bool
+--       int32 int64 double bytes quantity intOrString time microTime duration raw fieldsV1 json
+--       any, a type of this package, or PACKAGE.NAME; '*' optional (a pointer), '[]' list, '{}' map
+--       with string keys.
 --       always          written even when empty (no omitempty)
 --       omitzero        left out when zero
 --       required, +required, +optional, nullable     as OpenAPI has it; as the source marks it
@@ -112,7 +117,8 @@ local function statements(path, each)
         number = number + 1
         local rest = line:match("^    +(.*)$")
         if rest then
-            if rest:sub(1, 3) == "..." then text = text .. rest:sub(4) else text = text .. " " .. rest end
+            if rest:sub(1, 3) == "..." then text = text .. rest:sub(4) else text = text .. " " ..
+                rest end
         elseif line ~= "" and line:sub(1, 1) ~= "#" then
             flush()
             text, indented = line, line:sub(1, 1) == " "
@@ -124,11 +130,13 @@ end
 local types, by_id, kinds, groups, querysets = {}, {}, {}, {}, {}
 local views = {}
 local bases = { string = 0, bool = 1, int32 = 2, int64 = 3, double = 4, bytes = 5, quantity = 6,
-    intOrString = 7, time = 8, microTime = 9, duration = 10, raw = 11, fieldsV1 = 12, json = 13, any = 14 }
+    intOrString = 7, time = 8, microTime = 9, duration = 10, raw = 11, fieldsV1 = 12, json = 13,
+        any = 14 }
 local STRUCT = 15
 
 local function parse_field(package, words)
-    local f = { number = words[1] ~= "-" and math.tointeger(tonumber(words[1])) or 0, name = words[2] }
+    local f = { number = words[1] ~= "-" and math.tointeger(tonumber(words[1])) or 0, name =
+        words[2] }
     local t = words[3]
     f.flags = flags_of(words, 4)
     if t:sub(1, 1) == "*" then f.pointer = true; t = t:sub(2) end
@@ -156,7 +164,8 @@ local function read_package(path)
             elseif word == "sub" then
                 item.subs[#item.subs + 1] = { name = w[2], kind = w[3], flags = flags_of(w, 4) }
             elseif word == "column" then
-                item.columns[#item.columns + 1] = { name = unquote(w[2]), type = w[3], flags = flags_of(w, 4) }
+                item.columns[#item.columns + 1] = { name = unquote(w[2]), type = w[3], flags =
+                    flags_of(w, 4) }
             elseif word == "store" or word == "rules" or word == "query" then
                 item[word] = flags_of(w, 2)
             else
@@ -169,13 +178,15 @@ local function read_package(path)
             package.name = w[2]
         elseif word == "kind" then
             local group, version = (package.gv or ""):match("^(.*)/(.*)$")
-            item = { resource = w[2], kind = w[3], group = group or "", version = version or package.gv,
+            item = { resource = w[2], kind = w[3], group = group or "", version = version or
+                package.gv,
                 flags = flags_of(w, 4), subs = {}, columns = {}, type = package.name .. "." .. w[3],
                 store = {}, rules = {}, query = {} }
             kinds[#kinds + 1] = item
         elseif word == "type" then
             local flags = flags_of(w, 3)
-            item = { name = w[2], id = package.name == "base" and w[2] or package.name .. "." .. w[2],
+            item = { name = w[2], id = package.name == "base" and w[2] or package.name .. "." ..
+                w[2],
                 package = package, flags = flags, fields = {} }
             if package.name == "wrappers" then item.id = w[2] end
             local function full(key)
@@ -231,7 +242,7 @@ for _, name in ipairs(files) do
     else read_package(dir .. "/" .. name) end
 end
 
--- flattening: embedded types give their fields to the outer one ---------------------------------------
+-- flattening: embedded types give their fields to the outer one -----------------------------------
 local embeds, embed_ids = { false }, {}       -- row 0: not embedded
 local function embed_of(number, id, parent)
     local key = number .. " " .. id .. " " .. parent
@@ -262,7 +273,7 @@ for _, t in ipairs(types) do
     fields_max = math.max(fields_max, #t.flat)
 end
 
--- texts: one pool, everything points in by offset --------------------------------------------------------
+-- texts: one pool, everything points in by offset -------------------------------------------------
 local pool, pool_at, pool_len = {}, {}, 0
 local function text(s)
     if s == nil then return 0 end
@@ -309,7 +320,8 @@ local function extra_of(f)
 end
 
 local list_types = { atomic = 1, set = 2, map = 3 }
-local struct_like = { [6] = true, [7] = true, [8] = true, [9] = true, [10] = true, [11] = true, [13] = true,
+local struct_like = { [6] = true, [7] = true, [8] = true, [9] = true, [10] = true, [11] = true,
+    [13] = true,
     [15] = true }
 local function is_zero(f)
     local g = f.flags
@@ -336,7 +348,8 @@ local flag_names = {
     { "MAP_ATOMIC", function(f) return f.flags.map == "atomic" end },
     { "PATCH_MERGE", function(f) return f.flags.patch and f.flags.patch:find("merge") end },
     { "PATCH_REPLACE", function(f) return f.flags.patch and f.flags.patch:find("replace") end },
-    { "PATCH_RETAIN_KEYS", function(f) return f.flags.patch and f.flags.patch:find("retainKeys") end },
+    { "PATCH_RETAIN_KEYS", function(f) return f.flags.patch and
+        f.flags.patch:find("retainKeys") end },
     { "NULLABLE", function(f) return f.flags.nullable end },
     { "IMMUTABLE", function(f) return has_rule(f, "immutable") end },
     { "DISCRIMINATOR", function(f) return f.flags.discriminator end },
@@ -359,7 +372,8 @@ local function field_row(f, via)
         type_index = assert(by_id[f.type], "unknown type " .. f.type).index
     end
     assert(f.number < 256 and #f.name < 256)
-    return string.format("{%d,%d,%d,0x%x,%d,%d,%d,%d,%d,%d,%d}", text(f.name), type_index, extra_of(f),
+    return string.format("{%d,%d,%d,0x%x,%d,%d,%d,%d,%d,%d,%d}", text(f.name), type_index,
+        extra_of(f),
         flags, #f.name, hash8(f.name), f.number, f.base, f.shape,
         f.flags.list and list_types[f.flags.list:match("^%a+")] or 0, via)
 end
@@ -373,7 +387,8 @@ local function has_defaults(t, path)
     local found = t.flags.coded or false
     for _, e in ipairs(t.flat) do
         local f = e.field
-        if f.flags.default or f.flags.set or f.base == 6 and f.shape == 2 or f.type and has_defaults(by_id[f.type], path) then
+        if f.flags.default or f.flags.set or f.base == 6 and f.shape == 2 or f.type and
+            has_defaults(by_id[f.type], path) then
             found = true
         end
     end
@@ -403,6 +418,7 @@ for _, t in ipairs(types) do
     flag(16, meta == "meta.v1.ObjectMeta" and t.flags.kind)
     flag(32, t.flags.kind)
     flag(64, t.flags.coded)
+    flag(128, t.flags.either)
     local gvk = type(t.flags.kind) == "string" and list_of(t.flags.kind) or
         t.flags.kind and { t.package.gv .. "/" .. t.name } or nil
     type_rows[#type_rows + 1] = string.format("{%d,%d,%d,%d,%d,%d,%d,%d}", text(t.id), text(t.pb),
@@ -433,7 +449,8 @@ local function c_string(s)
 end
 local function rows(out, list, per_line)
     for i = 1, #list, per_line do
-        out[#out + 1] = "    " .. table.concat(list, ", ", i, math.min(i + per_line - 1, #list)) .. ","
+        out[#out + 1] = "    " .. table.concat(list, ", ", i, math.min(i + per_line - 1, #list)) ..
+            ","
     end
 end
 
@@ -451,7 +468,8 @@ local function write_tables()
         "};",
         "enum schema_type_flag {",
         "    SCHEMA_TYPE_DEFAULTS = 1, SCHEMA_TYPE_ATOMIC = 2, SCHEMA_TYPE_SCALAR = 4,",
-        "    SCHEMA_TYPE_LIST = 8, SCHEMA_TYPE_OBJECT = 16, SCHEMA_TYPE_KIND = 32, SCHEMA_TYPE_CODED = 64,",
+        "    SCHEMA_TYPE_LIST = 8, SCHEMA_TYPE_OBJECT = 16, SCHEMA_TYPE_KIND = 32,",
+        "    SCHEMA_TYPE_CODED = 64, SCHEMA_TYPE_EITHER = 128,",
         "};",
         "struct schema_extra {",
         "    uint32_t keys, merge_key, values, dflt, set, rules, format, go, gates, proto, one;",
@@ -480,11 +498,13 @@ local function write_tables()
 
     local embed_rows, extra_rows, group_rows = {}, {}, {}
     for i, e in ipairs(embeds) do
-        embed_rows[i] = e and string.format("{%d,%d,%d}", by_id[e.id].index, e.number, e.parent) or "{0,0,0}"
+        embed_rows[i] = e and string.format("{%d,%d,%d}", by_id[e.id].index, e.number, e.parent) or
+            "{0,0,0}"
     end
     for i, e in ipairs(extras) do extra_rows[i] = "{" .. table.concat(e, ",") .. "}" end
     for i, g in ipairs(groups) do
-        group_rows[i] = string.format("{%d,%d,%d}", text(g.name), text_list(g.versions), text(g.preferred))
+        group_rows[i] = string.format("{%d,%d,%d}", text(g.name), text_list(g.versions),
+            text(g.preferred))
     end
     local sorted = {}
     for i, t in ipairs(types) do sorted[i] = t end
@@ -554,7 +574,8 @@ local function storage_of(k)
     if k.group == "events.k8s.io" then return by_gvk["/v1/Event"] end      -- one store for both
     return by_gvk[k.group .. "/" .. (k.store.version or k.version) .. "/" .. k.kind] or k
 end
-local verb_bits = { get = "GET", list = "LIST", watch = "WATCH", create = "CREATE", update = "UPDATE",
+local verb_bits = { get = "GET", list = "LIST", watch = "WATCH", create = "CREATE", update =
+    "UPDATE",
     patch = "PATCH", delete = "DELETE", deletecollection = "DELETECOLLECTION" }
 local function verbs_of(list)
     local out = {}
@@ -578,12 +599,14 @@ local function kind_row(c, k)
             group, version = s.flags.gv:match("^(.*)/(.*)$")
             group, version = group or "", version or s.flags.gv
         end
-        subs[#subs + 1] = string.format("        { %s, %s, %s, %s, %s, %s },", c_string(s.name), c_string(group),
+        subs[#subs + 1] = string.format("        { %s, %s, %s, %s, %s, %s },", c_string(s.name),
+            c_string(group),
             c_string(version), c_string(s.kind), verbs_of(list_of(s.flags.verbs)),
             (s.flags.connect or s.name == "log") and "true" or "false")
     end
     for _, col in ipairs(k.columns) do
-        cols[#cols + 1] = string.format("        { %s, %s, %s, %s },", c_string(col.name), c_string(col.type),
+        cols[#cols + 1] = string.format("        { %s, %s, %s, %s },", c_string(col.name),
+            c_string(col.type),
             c_string(col.flags.format or ""), col.flags.priority or "0")
     end
     local function flag(v) return v and "true" or "false" end
@@ -591,7 +614,8 @@ local function kind_row(c, k)
     c[#c + 1] = "    {"
     local function set(name, value) c[#c + 1] = "        ." .. name .. " = " .. value .. "," end
     set("id", k.id)
-    set("group", c_string(k.group)); set("version", c_string(k.version)); set("kind", c_string(k.kind))
+    set("group", c_string(k.group)); set("version", c_string(k.version)); set("kind",
+        c_string(k.kind))
     set("resource", c_string(k.resource)); set("singular", c_string(k.flags.singular or ""))
     set("namespaced", flag(k.flags.namespaced)); set("served", flag(k.flags.served))
     set("volatile_class", flag(k.flags.volatile)); set("has_status", flag(has_status))
@@ -636,8 +660,8 @@ local function write_kinds()
     h[#h + 1] = "extern const struct kind kind_rows[KIND_ID_MAX];"
     h[#h + 1] = ""
     for _, k in ipairs(kinds) do
-        h[#h + 1] = string.format("static inline const struct kind *kind_%s(void) { return &kind_rows[%d]; }",
-            k.short_name, k.id)
+        local format = "static inline const struct kind *kind_%s(void) { return &kind_rows[%d]; }"
+        h[#h + 1] = string.format(format, k.short_name, k.id)
     end
     h[#h + 1] = ""
     h[#h + 1] = "#endif"
@@ -649,156 +673,10 @@ local function write_kinds()
     write("kinds.c", c)
 end
 
--- views ------------------------------------------------------------------------------------------
-local function c_name(name)
-    name = snake((name:gsub("IPs", "Ips"):gsub("CIDRs", "Cidrs")))
-    local keywords = { default = true, static = true, volatile = true, signed = true, register = true }
-    return keywords[name] and name .. "_" or name
-end
--- What a field becomes in C: the declaration (%s: its name), the operation of the decoder, the member that
--- holds the count or says whether it is set.
-local one_ops = {
-    [0] = { "const char *%s;", "TEXT" }, { "bool %s;", "BOOL" }, { "int32_t %s;", "INT32" },
-    { "int64_t %s;", "INT64" }, { "double %s;", "DOUBLE" }, { "struct slice %s;", "BYTES" },
-    { "const char *%s;", "TEXT" }, { "struct view_int_or_string %s;", "INT_OR_STRING" },
-    { "int64_t %s_s;", "TIME", "_s" }, { "int64_t %s_us;", "MICRO_TIME", "_us" },
-    { "const char *%s;", "TEXT" },
-}
-local function member_of(f, v, sub)
-    local name = c_name(f.name)
-    local m = { name = name, lines = {}, op = nil, aux = nil, sub = sub }
-    local function line(format, ...) m.lines[#m.lines + 1] = string.format(format, ...) end
-    local struct = sub and "struct " .. sub.name
-    if v.json[f.name] or f.base >= 11 and f.base < STRUCT or f.shape == 3 or
-        f.shape == 2 and (f.base == STRUCT or f.base == 8) then
-        line("const struct json *%s;", name)
-        m.op = "JSON"
-    elseif f.shape == 1 then
-        m.aux = "n_" .. name
-        if struct then
-            line("const %s *%s;", struct, name); m.op = "STRUCTS"
-        elseif f.base == 2 or f.base == 3 then
-            line("const int64_t *%s;", name); m.op = "INTS"
-        else
-            line("const char *const *%s;", name); m.op = "TEXTS"
-        end
-        line("unsigned %s;", m.aux)
-    elseif f.shape == 2 then
-        if f.base == 5 then
-            line("struct view_bytes_map %s;", name); m.op = "BYTES_MAP"
-        else
-            line("struct view_map %s;", name); m.op = "MAP"
-        end
-    elseif struct then
-        line(f.pointer and "const %s *%s;" or "%s %s;", struct, name)
-        m.op = f.pointer and "STRUCT_POINTER" or "STRUCT"
-    else
-        local op = assert(one_ops[f.base], f.name)
-        line(op[1], name)
-        m.op = op[2]
-        if op[3] then m.member = name .. op[3] end
-        if m.op == "TEXT" and f.pointer then
-            m.op = "TEXT_POINTER"
-        elseif f.pointer and (f.base >= 1 and f.base <= 4 or f.base == 7) then
-            m.aux = "has_" .. name
-            line("bool %s;", m.aux)
-        end
-    end
-    m.member = m.member or name
-    return m
-end
-
-local view_structs, view_by_id, view_names = {}, {}, {}
-local function view_struct(id)
-    if view_by_id[id] then return view_by_id[id] end
-    local t = assert(by_id[id], "no type " .. id)
-    local v = views[id] or { id = id, all = true, take = {}, skip = {}, json = {} }
-    local name = snake(t.name) .. "_view"
-    if view_names[name] then name = id:match("^[^.]+") .. "_" .. name end
-    assert(not view_names[name], "two views are called " .. name)
-    view_names[name] = true
-    local s = { name = name, members = {}, type = t, top = v.top }
-    view_by_id[id] = s
-    local left = {}
-    for key in pairs(v.take) do left[key] = true end
-    for key in pairs(v.skip) do left[key] = true end
-    for at, e in ipairs(t.flat) do
-        local f = e.field
-        left[f.name] = nil
-        local embed = embeds[e.via + 1]
-        if not embed or embed.id ~= "meta.v1.TypeMeta" then
-            if (v.all or v.take[f.name]) and not v.skip[f.name] then
-                local sub = f.type and f.shape < 2 and not v.json[f.name] and view_struct(f.type) or nil
-                local m = member_of(f, v, sub)
-                m.row = first_row[t] + at - 1
-                s.members[#s.members + 1] = m
-            end
-        end
-    end
-    assert(next(left) == nil, "view of " .. id .. ": no field " .. tostring(next(left)))
-    view_structs[#view_structs + 1] = s
-    s.index = #view_structs
-    return s
-end
-
-local function write_views()
-    local h = { banner, "#ifndef GEN_VIEWS_H", "#define GEN_VIEWS_H", "",
-        '#include "core/object/view.h"', "" }
-    for _, v in ipairs(views) do
-        if v.top then view_struct(v.id) end
-    end
-    for _, s in ipairs(view_structs) do
-        h[#h + 1] = "struct " .. s.name .. " {"
-        for _, m in ipairs(s.members) do
-            for _, line in ipairs(m.lines) do h[#h + 1] = "    " .. line end
-        end
-        h[#h + 1] = "};"
-        h[#h + 1] = ""
-    end
-    local tops = {}
-    for _, k in ipairs(kinds) do
-        local s = view_by_id[k.type]
-        if s and s.top then
-            tops[k.id] = s
-            h[#h + 1] = string.format("static inline const struct %s *%s(const struct object *o)", s.name, s.name)
-            h[#h + 1] = "{"
-            h[#h + 1] = string.format("    return view_of(o, KIND_ID_%s);", k.short_name:upper())
-            h[#h + 1] = "}"
-        end
-    end
-    h[#h + 1] = ""
-    h[#h + 1] = "#endif"
-    write("views.h", h)
-
-    local c = { banner, '#include "core/object/view_table.h"', '#include "gen/views.h"', "",
-        "#define AT(type, member) offsetof(struct type, member)", "" }
-    local rows_out, structs_out, at = {}, { "    { 0 }," }, 0
-    for _, s in ipairs(view_structs) do
-        structs_out[#structs_out + 1] = string.format("    { %d, %d, sizeof(struct %s) },", at, #s.members, s.name)
-        for _, m in ipairs(s.members) do
-            rows_out[#rows_out + 1] = string.format("    { %d, VIEW_%s, AT(%s, %s), %s, %d },", m.row, m.op,
-                s.name, m.member, m.aux and string.format("AT(%s, %s)", s.name, m.aux) or "0",
-                m.sub and m.sub.index or 0)
-            at = at + 1
-        end
-    end
-    c[#c + 1] = "const struct view_field view_fields[] = {"
-    for _, row in ipairs(rows_out) do c[#c + 1] = row end
-    c[#c + 1] = "};"
-    c[#c + 1] = "const struct view_struct view_structs[] = {"
-    for _, row in ipairs(structs_out) do c[#c + 1] = row end
-    c[#c + 1] = "};"
-    c[#c + 1] = "const uint16_t view_of_kind[KIND_ID_MAX] = {"
-    for _, k in ipairs(kinds) do
-        if tops[k.id] then c[#c + 1] = string.format("    [%d] = %d,", k.id, tops[k.id].index) end
-    end
-    c[#c + 1] = "};"
-    write("views.c", c)
-end
-
 local function print_report()
-    local total = pool_len + #lists * 4 + #types * 28 + field_total * 20 + #extras * 44 + #embeds * 4
-    print(string.format("types %d, fields %d (24 bytes each), extras %d, lists %d, embeds %d, text %d bytes",
+    local total = pool_len + #lists * 4 + #types * (24 + 2) + field_total * 20 + #extras * 44 +
+        #embeds * 4
+    print(string.format("types %d, fields %d, extras %d, lists %d, embeds %d, text %d bytes",
         #types, field_total, #extras, #lists, #embeds, pool_len))
     print(string.format("all tables: %d bytes", total))
     for _, k in ipairs(kinds) do
@@ -806,7 +684,7 @@ local function print_report()
         local function walk(t)
             if seen[t] then return end
             seen[t] = true
-            bytes = bytes + 28 + #t.flat * 20
+            bytes = bytes + 26 + #t.flat * 20
             for _, e in ipairs(t.flat) do
                 bytes = bytes + #e.field.name + 1
                 if e.field.type then walk(by_id[e.field.type]) end
@@ -821,4 +699,6 @@ if report then print_report() os.exit(0) end
 assert(outdir, "usage: generate.lua [--report] SCHEMADIR OUTDIR")
 write_kinds()
 write_tables()
-write_views()
+local write_views = assert(loadfile(dir .. "/generate_views.lua"))()
+write_views { by_id = by_id, kinds = kinds, views = views, embeds = embeds, first_row = first_row,
+    snake = snake, write = write, banner = banner, STRUCT = STRUCT }

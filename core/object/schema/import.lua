@@ -1,7 +1,8 @@
 -- import.lua FACTS OUTDIR [GOTYPES]: writes the *.schema files from a folder of API facts. Run by
 -- hand when the facts change; the build reads only its output (notation: see generate.lua).
--- FACTS holds types.jsonl, resources.jsonl, columns.jsonl and strategy.md. GOTYPES, optional, has lines
--- "TYPE<tab>FIELD<tab>GO TYPE" for fields whose Go type has a name of its own: decode errors print it.
+-- FACTS holds types.jsonl, resources.jsonl, columns.jsonl and strategy.md. GOTYPES, optional, has
+-- lines "TYPE<tab>FIELD<tab>GO TYPE" for fields whose Go type has a name of its own: decode errors
+-- print it.
 local facts, outdir, gotypes = arg[1], arg[2], arg[3]
 assert(facts and outdir, "usage: import.lua FACTS OUTDIR [GOTYPES]")
 
@@ -67,15 +68,19 @@ local function lines_of(name)
     return out
 end
 
--- what the facts say only in prose ------------------------------------------------------------------
+-- what the facts say only in prose ----------------------------------------------------------------
 local served = {}
-for name in ([[v1/pods v1/nodes v1/namespaces v1/services v1/configmaps v1/secrets v1/serviceaccounts
-    v1/events events.k8s.io/v1/events discovery.k8s.io/v1/endpointslices coordination.k8s.io/v1/leases
+for name in ([[v1/pods v1/nodes v1/namespaces v1/services v1/configmaps v1/secrets
+    v1/serviceaccounts
+    v1/events events.k8s.io/v1/events discovery.k8s.io/v1/endpointslices
+    coordination.k8s.io/v1/leases
     apps/v1/deployments apps/v1/replicasets]]):gmatch("%S+") do served[name] = true end
 local volatile = { events = true, leases = true }
--- Set by the server when unset, though the OpenAPI documents do not say so; wherever the type occurs.
+-- Set by the server when unset, though the OpenAPI documents do not say so; wherever the type
+-- occurs.
 local set = {
-    ["core.v1.PodSpec"] = { dnsPolicy = "ClusterFirst", restartPolicy = "Always", securityContext = "{}",
+    ["core.v1.PodSpec"] = { dnsPolicy = "ClusterFirst", restartPolicy = "Always", securityContext =
+        "{}",
         terminationGracePeriodSeconds = "30", schedulerName = "default-scheduler" },
     ["core.v1.Container"] = { terminationMessagePath = "/dev/termination-log",
         terminationMessagePolicy = "File" },
@@ -127,7 +132,8 @@ local set = {
 }
 -- Types with defaults that depend on more than one field: codec_default.c has the code.
 local coded = {}
-for id in ([[core.v1.Container core.v1.EphemeralContainer core.v1.ImageVolumeSource core.v1.NodeStatus
+for id in ([[core.v1.Container core.v1.EphemeralContainer core.v1.ImageVolumeSource
+    core.v1.NodeStatus
     core.v1.PodSpec core.v1.ServicePort core.v1.ServiceSpec core.v1.Volume
     apps.v1.DeploymentStrategy]]):gmatch("%S+") do coded[id] = true end
 for _, hook in ipairs { "ValidatingWebhook", "MutatingWebhook" } do
@@ -229,7 +235,8 @@ local function type_text(t, pkg, elem_pointer)
     if pre == pkg and pre ~= "base" then return name end
     return t
 end
-local struct_like = { time = true, microTime = true, quantity = true, intOrString = true, raw = true,
+local struct_like = { time = true, microTime = true, quantity = true, intOrString = true, raw =
+    true,
     duration = true, json = true }
 local function derived_wire(f)
     local t = f.t:gsub("^list:", "")
@@ -244,14 +251,15 @@ end
 local seen = {}
 local function known(what, record, names)
     for _, key in ipairs(record) do
-        assert((" " .. names .. " "):find(" " .. key .. " ", 1, true), what .. " has unknown " .. key)
+        assert((" " .. names .. " "):find(" " .. key .. " ", 1, true), what .. " has unknown " ..
+            key)
         seen[what .. "." .. key] = true
     end
 end
 
 local function field_words(t, f, pkg)
-    known("field", f, "inline n p w pn t ptr ep oe oz str r dz d e E lt lk mt ps pk one disc null opt" ..
-        " rq fg fmt wrap v pt rep")
+    known("field", f, "inline n p w pn t ptr ep oe oz str r dz d e E lt lk mt ps pk one disc" ..
+        " null opt rq fg fmt wrap v pt rep")
     local words = {}
     local function add(word) words[#words + 1] = word end
     if f.inline then
@@ -316,7 +324,8 @@ local function wrap(out, words, indent)
             line = indent .. "    " .. (cut > 0 and "..." or "")
             while #line + #word > 100 and word:find(",") do
                 local at = word:sub(1, 99 - #line):find(",[^,]*$")
-                if not at or (word:find('"') and not word:sub(at + 1, at + 1):find('"')) then break end
+                if not at or (word:find('"') and not word:sub(at + 1, at + 1):find('"')) then
+                    break end
                 out[#out + 1] = line .. word:sub(1, at)
                 word = word:sub(at + 1)
                 line = indent .. "    ..."
@@ -342,6 +351,7 @@ local function write_type(out, t, p)
     end
     if t.scalar then add("scalar") end
     if coded[t.t] then add("coded") end
+    if t.t:find("%.JSONSchemaPropsOr") then add("either") end
     if t.oat then add("json=" .. quote_json(t.oat)) end
     if t.fmt then add("format=" .. t.fmt) end
     if t.same then add("same=" .. t.same) end
@@ -360,7 +370,8 @@ for line in io.lines(facts .. "/strategy.md") do
     local dir, ns, put, free, gen, del =
         line:match("^| (%l[%l/]+) | (%a+) | (%a+) | (%a+) | (.+) | ([^|]+) |$")
     if dir then
-        strategy[dir:match("[^/]*$")] = { ns = ns, put = put == "yes", free = free == "yes", gen = gen,
+        strategy[dir:match("[^/]*$")] = { ns = ns, put = put == "yes", free = free == "yes", gen =
+            gen,
             del = del }
     end
     local list = line:match("answer the deleted object instead: ([^.]*)%.")
@@ -387,7 +398,8 @@ for _, r in ipairs(index) do
                 if gvk == gv .. "/" .. r.k then found = t.t end
             end
         end
-        local other = (r.g:match("^[^.]*")) .. "." .. r.v .. "." .. r.k      -- not registered in the server
+        -- not registered in the server itself: metrics
+        local other = r.g:match("^[^.]*") .. "." .. r.v .. "." .. r.k
         found = found or by_id[other] and other
         assert(found, "no type for " .. gv .. "/" .. r.k)
         local p = package((package_of(found)))
@@ -472,7 +484,8 @@ for _, name in ipairs(order) do
     local p = packages[name]
     p.pb, p.openapi, p.gv = most_common(p, "pb"), most_common(p, "oa"), p.gv or gv_of(p)
     if name == "base" or name == "wrappers" then p.pb, p.openapi = nil, nil end
-    local out = { "# " .. name .. ": written by import.lua; the notation is explained in generate.lua." }
+    local out = { "# " .. name ..
+        ": written by import.lua; the notation is explained in generate.lua." }
     local words = { "package", name }
     if p.gv then words[#words + 1] = "gv=" .. p.gv end
     if p.pb then words[#words + 1] = "pb=" .. p.pb end
@@ -485,11 +498,12 @@ for _, name in ipairs(order) do
     write_file(name, out)
 end
 
--- groups, parameters ---------------------------------------------------------------------------------
-local out = { "# index: written by import.lua; groups in server order, query parameters, other paths." }
+-- groups, parameters ------------------------------------------------------------------------------
+local out = { "# index: written by import.lua; groups in server order, query sets, other paths." }
 for _, h in ipairs(head) do
     for _, g in ipairs(h.groups or {}) do
-        wrap(out, { "group", quote(g.g), "versions=" .. table.concat(g.vers, ","), "preferred=" .. g.pref }, "")
+        wrap(out, { "group", quote(g.g), "versions=" .. table.concat(g.vers, ","), "preferred=" ..
+            g.pref }, "")
     end
     if h.qset then wrap(out, { "queryset", h.qset, table.unpack(h.params) }, "") end
     for _, name in ipairs(h.ptypes or {}) do

@@ -23,7 +23,8 @@ TEST(found)
 TEST(served)
 {
     static const char *const names[] = {
-        "pods", "nodes", "namespaces", "services", "configmaps", "secrets", "serviceaccounts", "events",
+        "pods", "nodes", "namespaces", "services", "configmaps", "secrets", "serviceaccounts",
+            "events",
         "endpointslices", "leases", "deployments", "replicasets",
     };
     unsigned found = 0;
@@ -55,7 +56,8 @@ TEST(facts)
 
     EXPECT_STR(k->short_names[0], "deploy");
     EXPECT_STR(k->categories[0], "all");
-    EXPECT(k->namespaced && k->has_status && k->has_generation && !k->volatile_class && !k->put_creates);
+    EXPECT(k->namespaced && k->has_status && k->has_generation && !k->volatile_class &&
+           !k->put_creates);
     EXPECT(!kind_node()->namespaced);
     EXPECT(kind_event()->volatile_class && kind_lease()->volatile_class);
     EXPECT(kind_lease()->put_creates && kind_pod()->returns_deleted && kind_job()->orphans);
