@@ -90,7 +90,7 @@ uint32_t nft_proto(uint8_t proto);
 void nft_rule_begin(struct nft_batch *b, const char *table, const char *chain);
 void nft_rule_end(struct nft_batch *b);
 
-enum nft_packet { NFT_IP_SADDR, NFT_IP_DADDR, NFT_TH_SPORT, NFT_TH_DPORT };
+enum nft_packet { NFT_IP_SADDR, NFT_IP_DADDR, NFT_TH_SPORT, NFT_TH_DPORT, NFT_ICMP_TYPE };
 enum nft_info {
     NFT_INFO_L4PROTO, NFT_INFO_MARK, NFT_INFO_IIFNAME, NFT_INFO_OIFNAME, NFT_INFO_CT_STATE,
     NFT_INFO_CT_STATUS, NFT_INFO_DADDR_TYPE, NFT_INFO_SADDR_TYPE,

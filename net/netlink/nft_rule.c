@@ -67,6 +67,7 @@ void nft_load_payload(struct nft_batch *b, unsigned reg, enum nft_packet what)
         [NFT_IP_DADDR] = { NFT_PAYLOAD_NETWORK_HEADER, 16, 4 },
         [NFT_TH_SPORT] = { NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2 },
         [NFT_TH_DPORT] = { NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2 },
+        [NFT_ICMP_TYPE] = { NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1 },
     };
     struct expr e = expr_begin(b, "payload");
 
