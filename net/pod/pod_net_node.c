@@ -211,6 +211,17 @@ static int forwarding_up(struct netlink *nl, struct err *err)
     return 0;
 }
 
+/* A node in a namespace of its own may find lo down, and nothing local works then. */
+static int lo_up(struct netlink *nl, struct err *err)
+{
+    struct netlink_link_change up = NETLINK_LINK_CHANGE_INIT;
+    struct netlink_link lo;
+
+    up.up = 1;
+    return netlink_link_get(nl, "lo", &lo, err) < 0 ? -1
+         : lo.up ? 0 : netlink_link_set(nl, lo.index, &up, err);
+}
+
 /* --- the door */
 
 int pod_net_up(const struct pod_net_node *node, int64_t deadline_ms, struct err *err)
@@ -220,7 +231,7 @@ int pod_net_up(const struct pod_net_node *node, int64_t deadline_ms, struct err 
     struct pod_net_clock clock;
 
     pod_net_clock_start(&clock, deadline_ms);
-    if (pod_net_open(&nl, NETLINK_BUS_ROUTE, &clock, err) < 0 ||
+    if (pod_net_open(&nl, NETLINK_BUS_ROUTE, &clock, err) < 0 || lo_up(nl, err) < 0 ||
         bridge_up(nl, node, &bridge, err) < 0 ||
         service_route(nl, node, bridge.index, err) < 0 || dns_link_up(nl, node, err) < 0 ||
         forwarding_up(nl, err) < 0 || pod_net_rules_up(node, &clock, err) < 0)
