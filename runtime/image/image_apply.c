@@ -27,7 +27,9 @@ struct image_apply {
     struct image_apply_opts o;
     bool root_user;                             /* may give files away */
     int parent;                                 /* the directory of the last entry ... */
-    struct buf parent_path;                     /* ... and its path: most entries share it */
+    /* ... and its path: most entries share it. It cannot go stale: to replace a directory above it, an entry
+     * must be placed in another parent first. */
+    struct buf parent_path;
     bool parent_known;
     struct buf path;                            /* of the entry, cleaned: "usr/bin/env", "" for the root */
     VEC(struct apply_dir) dirs;
@@ -77,7 +79,7 @@ static int apply_clean(struct buf *out, const char *path, struct err *err)
     struct slice rest = slice_of(path), part;
 
     buf_clear(out);
-    buf_add(out, "", 0);
+    buf_reserve(out, 1);
     while (slice_split(&rest, '/', &part)) {
         if (part.len == 0 || slice_is(part, "."))
             continue;
@@ -89,8 +91,6 @@ static int apply_clean(struct buf *out, const char *path, struct err *err)
             buf_chr(out, '/');
         buf_add(out, part.p, part.len);
     }
-    if (!out->p)
-        buf_reserve(out, 1);
     out->p[out->len] = 0;
     return 0;
 }
@@ -482,7 +482,6 @@ int image_apply_entry(struct image_apply *a, const struct image_tar_entry *e, st
         [IMAGE_TAR_BLOCK] = apply_node, [IMAGE_TAR_DIR] = apply_dir, [IMAGE_TAR_FIFO] = apply_node,
     };
     struct apply_at at;
-    int r;
 
     if (apply_clean(&a->path, e->path, err) < 0)
         return -1;
@@ -492,10 +491,7 @@ int image_apply_entry(struct image_apply *a, const struct image_tar_entry *e, st
         return -1;
     if (str_starts(at.name, ".wh."))
         return apply_special(a, at, err);
-    r = kinds[e->type](a, at, e, t, err);
-    if (e->type != IMAGE_TAR_FILE)              /* a directory on the way to the parent may have changed */
-        apply_forget_parent(a);
-    return r;
+    return kinds[e->type](a, at, e, t, err);
 }
 
 int image_apply_finish(struct image_apply *a, struct err *err)
