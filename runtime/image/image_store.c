@@ -235,8 +235,6 @@ int image_store_put_layer(const struct image_store *s, const char *tmp, const ch
         return -1;
     if (fchmodat(s->fd, tmp, 0711, 0) < 0)
         return err_sys(err, "chmod %s/%s", s->dir, tmp);
-    if (image_store_sync(s, err) < 0)
-        return -1;
     store_layer_path(path, diff_id, "");
     if (renameat(s->fd, tmp, s->fd, path) < 0) {
         if (errno != EEXIST && errno != ENOTEMPTY)

@@ -53,7 +53,7 @@ int64_t image_store_used_s(const struct image_store *s, const char *id);
 /* Layers: layers/HEX/fs and layers/HEX/info, {"bytes":N,"entries":N}. */
 bool image_store_has_layer(const struct image_store *s, const char *diff_id);
 int64_t image_store_layer_bytes(const struct image_store *s, const char *diff_id);
-/* Gives the finished directory `tmp`, which holds fs, its name. One that is there already is fine. */
+/* Gives the finished and synced directory `tmp`, which holds fs, its name. One that is there already is fine. */
 int image_store_put_layer(const struct image_store *s, const char *tmp, const char *diff_id,
                           int64_t bytes, struct err *err);
 
