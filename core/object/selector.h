@@ -5,6 +5,8 @@
 #include "core/base/json.h"
 #include "core/object/object.h"
 
+#define SELECTOR_BYTES_MAX (64u << 10)
+
 struct selector;
 
 /* "a=b,c in (d,e),!f"; "" selects everything. ERR_INVALID in upstream's words ("unable to parse requirement: ..."). */

@@ -23,11 +23,15 @@ struct status *status_not_found(struct arena *a, const struct kind *k, const cha
 struct status *status_exists(struct arena *a, const struct kind *k, const char *name);
 struct status *status_conflict(struct arena *a, const struct kind *k, const char *name, const char *why);
 struct status *status_invalid(struct arena *a, const struct kind *k, const char *name, const struct causes *c);
+/* The same for a kind outside the table (custom resources, review bodies, "" for none). */
+struct status *status_invalid_gk(struct arena *a, const char *group, const char *kind, const char *name,
+                                 const struct causes *c);
 struct status *status_bad_request(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct status *status_forbidden(struct arena *a, const struct kind *k, const char *name, const char *why);
 struct status *status_expired(struct arena *a, const char *message);                        /* 410 */
 struct status *status_internal(struct arena *a, const char *message);
-struct status *status_from_err(struct arena *a, const struct err *err);                     /* by code */
+/* By code; ERR_UNSUPPORTED is 422: well-formed, but it cannot be done (a patch that does not apply). */
+struct status *status_from_err(struct arena *a, const struct err *err);
 
 void status_write(struct buf *b, const struct status *s);              /* JSON text of a Failure */
 /* Reads a Status body from a server; NULL when it is none. */

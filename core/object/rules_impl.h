@@ -1,0 +1,92 @@
+/* core/object/rules_impl.h -- what the rules_*.c files share; no door, for this room only.
+ *
+ * A path lives on the stack and is written out only when a cause is added:
+ *     rules_required(c, RULES_AT(path, "name"), "");
+ */
+#ifndef CORE_OBJECT_RULES_IMPL_H
+#define CORE_OBJECT_RULES_IMPL_H
+
+#include "core/object/rules.h"
+
+/* A key of an object, an index of a list (name is NULL) or a map key in brackets. */
+struct rules_path { const struct rules_path *up; const char *name; size_t index; bool key; };
+
+#define RULES_AT(up_, name_) (&(const struct rules_path){ .up = (up_), .name = (name_) })
+#define RULES_IDX(up_, i_) (&(const struct rules_path){ .up = (up_), .index = (i_) })
+#define RULES_KEY(up_, key_) (&(const struct rules_path){ .up = (up_), .name = (key_), .key = true })
+
+/* The messages of one format check; more than RULES_MSGS_MAX are never made. */
+#define RULES_MSGS_MAX 8
+struct rules_msgs { const char *v[RULES_MSGS_MAX]; unsigned n; struct arena *a; };
+typedef void rules_format(struct rules_msgs *m, const char *s);
+
+rules_format rules_fmt_label, rules_fmt_subdomain, rules_fmt_dns1035, rules_fmt_qualified,
+    rules_fmt_label_value, rules_fmt_config_key, rules_fmt_port_name, rules_fmt_env_name,
+    rules_fmt_http_header, rules_fmt_percent, rules_fmt_path_segment, rules_fmt_c_identifier,
+    rules_fmt_subdomain_underscore, rules_fmt_wildcard;
+void rules_msg(struct rules_msgs *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The messages in one text, or NULL when there are none. */
+const char *rules_msgs_join(const struct rules_msgs *m, const char *sep);
+bool rules_is(rules_format *format, const char *s);
+/* How this kind wants to be named. */
+rules_format *rules_name_format(const struct kind *kind);
+/* Cuts a trailing dash that a generated suffix would follow. */
+const char *rules_mask_dash(struct arena *a, const char *s);
+
+/* Go's %q. */
+void rules_quote(struct buf *b, const char *s, size_t len);
+const char *rules_path_text(struct arena *a, const struct rules_path *p);
+
+/* Adding causes. A detail is plain text; "" for none. */
+void rules_required(struct causes *c, const struct rules_path *p, const char *detail);
+void rules_forbidden(struct causes *c, const struct rules_path *p, const char *detail);
+void rules_invalid(struct causes *c, const struct rules_path *p, const struct json *v,
+                   const char *format, ...) __attribute__((format(printf, 4, 5)));
+void rules_invalid_s(struct causes *c, const struct rules_path *p, const char *v, const char *detail);
+void rules_invalid_i(struct causes *c, const struct rules_path *p, int64_t v, const char *detail);
+void rules_unsupported(struct causes *c, const struct rules_path *p, const char *v,
+                       const char *const *values);
+void rules_duplicate(struct causes *c, const struct rules_path *p, const struct json *v);
+void rules_not_found(struct causes *c, const struct rules_path *p, const char *v);
+void rules_too_long(struct causes *c, const struct rules_path *p, unsigned max_bytes);
+void rules_too_many(struct causes *c, const struct rules_path *p, size_t have, size_t max);
+
+/* Checks that many kinds share. */
+void rules_check_format(struct causes *c, const struct rules_path *p, rules_format *f, const char *s);
+bool rules_in(const char *s, const char *const *values);
+/* A value of an enum: empty is Required when `required`, fine otherwise. */
+void rules_check_enum(struct causes *c, const struct rules_path *p, const char *s,
+                      const char *const *values, bool required);
+void rules_check_nonneg(struct causes *c, const struct rules_path *p, const struct json *obj,
+                        const char *field);
+/* INVALID "field is immutable" when the two differ. */
+void rules_check_immutable(struct causes *c, const struct rules_path *p, const struct json *v,
+                           const struct json *old);
+void rules_check_labels(struct causes *c, const struct rules_path *p, const struct json *labels);
+void rules_check_selector(struct causes *c, const struct rules_path *p, const struct json *selector);
+/* Adds the messages about an address; legacy fields allow forms that are not canonical. */
+void rules_check_ip(struct causes *c, const struct rules_path *p, const char *s, bool legacy);
+void rules_check_cidr(struct causes *c, const struct rules_path *p, const char *s);
+int rules_ip_family(const char *s);                       /* 4, 6, or 0 when it is no address */
+
+void rules_meta_create(struct causes *c, const struct json *obj, const struct kind *kind);
+void rules_meta_update(struct causes *c, const struct json *obj, const struct json *old);
+
+/* Pod parts used by several kinds. */
+struct rules_pod_opts {
+    bool is_template;            /* a pod template rather than a pod */
+    const struct json *old_spec; /* on update */
+};
+void rules_pod_template(struct causes *c, const struct rules_path *p, const struct json *tmpl,
+                        const struct json *old_tmpl);
+void rules_pod_spec(struct causes *c, const struct rules_path *p, const struct json *spec,
+                    const struct json *meta, const struct rules_pod_opts *opts);
+
+/* A boolean of each that nearly everyone asks for. */
+static inline const char *rules_str(const struct json *obj, const char *key)
+{
+    const char *s = json_get_str(obj, key);
+    return s ? s : "";
+}
+
+#endif
