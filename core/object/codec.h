@@ -38,6 +38,10 @@ void codec_default(struct json *tree, struct arena *a, const struct kind *kind);
 /* The same for a type that is no kind of its own (TokenRequest spec, Scale...): no-op where nothing
  * is known. */
 void codec_default_type(struct json *tree, struct arena *a, const struct schema_type *type);
+/* A canonical tree of one version of an object -> of another (to->storage, or back). ERR_UNSUPPORTED
+ * when they are not versions of one object. out shares texts with tree. */
+int codec_convert(struct json **out, struct arena *a, const struct json *tree,
+                  const struct kind *from, const struct kind *to, struct err *err);
 /* Adds a note, unless there are CODEC_NOTES_MAX. */
 void codec_note(struct codec_notes *notes, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

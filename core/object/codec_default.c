@@ -10,6 +10,7 @@
 
 #include "core/base/check.h"
 #include "core/object/codec.h"
+#include "core/object/codec_default.h"
 #include "core/object/quantity.h"
 #include "core/object/schema.h"
 #include "gen/schema_tables.h"
@@ -51,7 +52,7 @@ static void put(struct json *obj, struct arena *a, const struct schema_type *t,
     put_at(obj, a, at, &m);
 }
 
-static void put_name(struct json *obj, struct arena *a, const struct schema_type *t,
+void codec_default_put(struct json *obj, struct arena *a, const struct schema_type *t,
                      const char *name, struct json *val)
 {
     const struct schema_field *f = schema_field(t, name, strlen(name));
@@ -60,8 +61,7 @@ static void put_name(struct json *obj, struct arena *a, const struct schema_type
     put(obj, a, t, f, val);
 }
 
-/* Sets a key of a map, at its place. */
-static void put_key(struct json *map, struct arena *a, const char *key, struct json *val)
+void codec_default_put_key(struct json *map, struct arena *a, const char *key, struct json *val)
 {
     const struct json_member m = { arena_strdup(a, key), (uint32_t)strlen(key), val };
     uint32_t at = 0;
@@ -89,8 +89,7 @@ static struct json *zero_struct(struct arena *a, const struct schema_type *t)
     return out;
 }
 
-/* The struct behind an optional field, made when it is not there. */
-static struct json *ensure(struct json *obj, struct arena *a, const struct schema_type *t,
+struct json *codec_default_ensure(struct json *obj, struct arena *a, const struct schema_type *t,
                            const char *name)
 {
     const struct schema_field *f = schema_field(t, name, strlen(name));
@@ -104,7 +103,7 @@ static struct json *ensure(struct json *obj, struct arena *a, const struct schem
     return val;
 }
 
-static const struct schema_type *type_in(const struct schema_type *t, const char *name)
+const struct schema_type *codec_default_type_in(const struct schema_type *t, const char *name)
 {
     const struct schema_field *f = schema_field(t, name, strlen(name));
 
@@ -124,7 +123,7 @@ static void text_default(struct json *obj, struct arena *a, const struct schema_
                          const char *name, const char *value)
 {
     if (str_empty(json_get_str(obj, name)))
-        put_name(obj, a, t, name, json_str(a, value));
+        codec_default_put(obj, a, t, name, json_str(a, value));
 }
 
 /* --- by type */
@@ -165,7 +164,7 @@ static void volume_defaults(struct json *obj, struct arena *a, const struct sche
     json_each_member(m, obj)
         if (strcmp(m->key, "name") != 0)
             return;
-    ensure(obj, a, t, "emptyDir");
+    codec_default_ensure(obj, a, t, "emptyDir");
 }
 
 /* serviceAccount is the former name of serviceAccountName; both are shown. */
@@ -178,8 +177,8 @@ static void pod_spec_defaults(struct json *obj, struct arena *a, const struct sc
     if (str_empty(name))
         return;
     name = arena_strdup(a, name);
-    put_name(obj, a, t, "serviceAccountName", json_str(a, name));
-    put_name(obj, a, t, "serviceAccount", json_str(a, name));
+    codec_default_put(obj, a, t, "serviceAccountName", json_str(a, name));
+    codec_default_put(obj, a, t, "serviceAccount", json_str(a, name));
 }
 
 static void service_port_defaults(struct json *obj, struct arena *a, const struct schema_type *t)
@@ -189,12 +188,12 @@ static void service_port_defaults(struct json *obj, struct arena *a, const struc
                  (target->type == JSON_STRING && target->len == 0);
 
     if (unset)
-        put_name(obj, a, t, "targetPort", json_int(a, json_get_int(obj, "port", 0)));
+        codec_default_put(obj, a, t, "targetPort", json_int(a, json_get_int(obj, "port", 0)));
 }
 
 static void affinity_defaults(struct json *obj, struct arena *a, const struct schema_type *t)
 {
-    const struct schema_type *config_type = type_in(t, "sessionAffinityConfig");
+    const struct schema_type *config_type = codec_default_type_in(t, "sessionAffinityConfig");
     struct json *config = json_get(obj, "sessionAffinityConfig"), *client;
 
     if (text_is(obj, "sessionAffinity", "None"))
@@ -203,9 +202,10 @@ static void affinity_defaults(struct json *obj, struct arena *a, const struct sc
         json_path(config, "clientIP.timeoutSeconds"))
         return;
     config = zero_struct(a, config_type);
-    client = ensure(config, a, config_type, "clientIP");
-    put_name(client, a, type_in(config_type, "clientIP"), "timeoutSeconds", json_int(a, 10800));
-    put_name(obj, a, t, "sessionAffinityConfig", config);
+    client = codec_default_ensure(config, a, config_type, "clientIP");
+    codec_default_put(client, a, codec_default_type_in(config_type, "clientIP"), "timeoutSeconds",
+                      json_int(a, 10800));
+    codec_default_put(obj, a, t, "sessionAffinityConfig", config);
 }
 
 static void service_spec_defaults(struct json *obj, struct arena *a, const struct schema_type *t)
@@ -217,9 +217,9 @@ static void service_spec_defaults(struct json *obj, struct arena *a, const struc
     if (node || balancer || (ip && json_len(json_get(obj, "externalIPs")) > 0))
         text_default(obj, a, t, "externalTrafficPolicy", "Cluster");
     if ((ip || node || balancer) && !json_get(obj, "internalTrafficPolicy"))
-        put_name(obj, a, t, "internalTrafficPolicy", json_str(a, "Cluster"));
+        codec_default_put(obj, a, t, "internalTrafficPolicy", json_str(a, "Cluster"));
     if (balancer && !json_get(obj, "allocateLoadBalancerNodePorts"))
-        put_name(obj, a, t, "allocateLoadBalancerNodePorts", json_bool(a, true));
+        codec_default_put(obj, a, t, "allocateLoadBalancerNodePorts", json_bool(a, true));
 }
 
 static void deployment_strategy_defaults(struct json *obj, struct arena *a,
@@ -230,10 +230,11 @@ static void deployment_strategy_defaults(struct json *obj, struct arena *a,
 
     if (!text_is(obj, "type", "RollingUpdate"))
         return;
-    rolling = ensure(obj, a, t, "rollingUpdate");
+    rolling = codec_default_ensure(obj, a, t, "rollingUpdate");
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (!json_get(rolling, names[i]))
-            put_name(rolling, a, type_in(t, "rollingUpdate"), names[i], json_str(a, "25%"));
+            codec_default_put(rolling, a, codec_default_type_in(t, "rollingUpdate"), names[i],
+                              json_str(a, "25%"));
 }
 
 static void node_status_defaults(struct json *obj, struct arena *a, const struct schema_type *t)
@@ -241,7 +242,7 @@ static void node_status_defaults(struct json *obj, struct arena *a, const struct
     struct json *capacity = json_get(obj, "capacity");
 
     if (json_len(capacity) > 0 && !json_get(obj, "allocatable"))
-        put_name(obj, a, t, "allocatable", json_clone(a, capacity));
+        codec_default_put(obj, a, t, "allocatable", json_clone(a, capacity));
 }
 
 static const struct {
@@ -261,80 +262,47 @@ static const struct {
 
 /* --- by kind */
 
-/* Requests that are not given are as high as the limits. */
-static void request_defaults(struct json *container, struct arena *a, const struct schema_type *t)
-{
-    const struct schema_type *resources_type = type_in(t, "resources");
-    struct json *resources = json_get(container, "resources");
-    const struct json *limits = json_get(resources, "limits");
-    struct json *requests;
-
-    if (!json_len(limits))
-        return;
-    requests = ensure(resources, a, resources_type, "requests");
-    json_each_member(m, limits)
-        if (!json_get(requests, m->key))
-            put_key(requests, a, m->key, json_clone(a, m->val));
-}
-
-static void host_port_defaults(struct json *container, struct arena *a, const struct schema_type *t)
-{
-    struct json *port;
-
-    json_each(port, json_get(container, "ports"))
-        if (!json_get_int(port, "hostPort", 0) && json_get_int(port, "containerPort", 0))
-            put_name(port, a, type_in(t, "ports"), "hostPort",
-                     json_int(a, json_get_int(port, "containerPort", 0)));
-}
-
-static void pod_defaults(struct json *tree, struct arena *a, const struct schema_type *t)
-{
-    static const char *const lists[] = { "containers", "initContainers" };
-    const struct schema_type *spec_type = type_in(t, "spec");
-    struct json *spec = json_get(tree, "spec"), *container;
-    bool host = json_get_bool(spec, "hostNetwork", false);
-
-    if (!json_is(spec, JSON_OBJECT))
-        return;
-    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-        json_each(container, json_get(spec, lists[i])) {
-            request_defaults(container, a, type_in(spec_type, lists[i]));
-            if (host)
-                host_port_defaults(container, a, type_in(spec_type, lists[i]));
-        }
-    if (!json_get(spec, "enableServiceLinks"))
-        put_name(spec, a, spec_type, "enableServiceLinks", json_bool(a, true));
-}
-
 static void namespace_defaults(struct json *tree, struct arena *a, const struct schema_type *t)
 {
     struct json *meta = json_get(tree, "metadata");
     const char *name = json_get_str(meta, "name");
 
     if (!str_empty(name))
-        put_key(ensure(meta, a, type_in(t, "metadata"), "labels"), a, "kubernetes.io/metadata.name",
+        codec_default_put_key(codec_default_ensure(meta, a, codec_default_type_in(t, "metadata"),
+                                                   "labels"), a, "kubernetes.io/metadata.name",
                 json_str(a, name));
 }
 
 static void service_defaults(struct json *tree, struct arena *a, const struct schema_type *t)
 {
-    const struct schema_type *balancer = type_in(type_in(t, "status"), "loadBalancer");
+    const struct schema_type *balancer = codec_default_type_in(codec_default_type_in(t, "status"),
+                                                               "loadBalancer");
     struct json *ingress;
 
     if (!text_is(json_get(tree, "spec"), "type", "LoadBalancer"))
         return;
     json_each(ingress, json_path(tree, "status.loadBalancer.ingress"))
         if (!str_empty(json_get_str(ingress, "ip")) && !json_get(ingress, "ipMode"))
-            put_name(ingress, a, type_in(balancer, "ingress"), "ipMode", json_str(a, "VIP"));
+            codec_default_put(ingress, a, codec_default_type_in(balancer, "ingress"), "ipMode",
+                              json_str(a, "VIP"));
 }
 
 static const struct {
     unsigned kind_id;
-    void (*run)(struct json *tree, struct arena *a, const struct schema_type *t);
+    codec_default_kind *run;
 } kinds[] = {
+    { KIND_ID_CLUSTER_ROLE_BINDING, codec_default_binding },
+    { KIND_ID_DAEMON_SET, codec_default_daemon_set },
+    { KIND_ID_HORIZONTAL_POD_AUTOSCALER, codec_default_autoscaler },
+    { KIND_ID_JOB, codec_default_job },
+    { KIND_ID_LIMIT_RANGE, codec_default_limit_range },
     { KIND_ID_NAMESPACE, namespace_defaults },
-    { KIND_ID_POD, pod_defaults },
+    { KIND_ID_NETWORK_POLICY, codec_default_network_policy },
+    { KIND_ID_POD, codec_default_pod },
+    { KIND_ID_REPLICATION_CONTROLLER, codec_default_replication_controller },
+    { KIND_ID_ROLE_BINDING, codec_default_binding },
     { KIND_ID_SERVICE, service_defaults },
+    { KIND_ID_STATEFUL_SET, codec_default_stateful_set },
 };
 
 /* --- the walk */
@@ -437,8 +405,8 @@ void codec_default_type(struct json *tree, struct arena *a, const struct schema_
 void codec_default(struct json *tree, struct arena *a, const struct kind *kind)
 {
     check(tree);
-    default_struct(tree, a, kind->type);
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         if (kinds[i].kind_id == kind->id)
             kinds[i].run(tree, a, kind->type);
+    default_struct(tree, a, kind->type);
 }
