@@ -1,0 +1,58 @@
+/* core/api/api.h -- the API server: requests in, object or Status out.
+ *
+ * One `struct api` serves HTTPS requests (api_on_request is the handler of an http server) and in-process
+ * clients (api_client_new). Both become a `struct api_call`, which runs through the same phases. Reads of one
+ * object are answered on the loop, lists and writes run as jobs, a watch is a cursor on its connection.
+ */
+#ifndef CORE_API_API_H
+#define CORE_API_API_H
+
+#include "core/client/client.h"
+#include "core/crypto/crypto.h"
+#include "core/http/http.h"
+#include "core/loop/job.h"
+#include "store/kv/kv.h"
+#include "store/watch/watch.h"
+
+#define API_BODY_MAX (3u << 20)             /* bytes of a request body, as upstream */
+#define API_LIST_LIMIT_MAX 100000
+#define API_WATCH_QUEUE_BYTES (1u << 20)    /* unsent bytes of one watch before it waits */
+#define API_PATCH_TRIES 5                   /* on conflict, when the patch itself names no version */
+#define API_NAME_TRIES 8                    /* generated names that turn out to be taken */
+#define API_WATCH_MIN_S 1800                /* a watch without timeoutSeconds lives 30 to 60 minutes */
+
+struct api;
+
+struct api_opts {
+    struct loop *loop;                      /* the HTTP requests' loop */
+    struct job_pool *jobs;
+    struct watch_cache *cache;
+    struct kv *kv;
+    const struct env *env;
+    const char *service_cidr;               /* "10.43.0.0/16" */
+    int node_port_min, node_port_max;       /* 0: 30000-32767 */
+    const char *issuer;                     /* of service-account tokens */
+    const struct crypto_key *sa_key;        /* signs them; borrowed for the life of the api */
+    /* Identity towards nodes (logs, exec, ...), PEM; copied. */
+    const char *node_ca_pem, *node_cert_pem, *node_key_pem;
+    const char *advertise;                  /* "10.0.0.5:6443": the endpoint of default/kubernetes; NULL: none */
+};
+
+int api_new(struct api **out, const struct api_opts *opts, struct err *err);
+/* Open watches are ended. After the HTTP server and the clients are freed. */
+struct api *api_free(struct api *api);
+CLEANUP_DEFINE(struct api, api_free)
+
+/* The request handler; ctx is the api. */
+void api_on_request(struct http_req *req, void *ctx);
+/* Answers 503 to everything but /livez until this is called: the store is loaded, the first objects are there. */
+void api_ready(struct api *api);
+
+/* An in-process client on `loop` (any loop), acting as this user of group system:masters. */
+int api_client_new(struct client **out, struct api *api, struct loop *loop, const char *user, struct err *err);
+
+/* Makes what must exist before anyone asks (namespaces, default/kubernetes Service); blocks: from a job or before
+ * the loops run. */
+int api_bootstrap(struct api *api, struct err *err);
+
+#endif
