@@ -158,6 +158,7 @@ int api_rv_parse(struct api_call *c, const char *text, int64_t *out);
 
 /* api_write.c, api_update.c, api_delete.c, api_sub.c */
 int api_create(struct api_call *c);
+int api_create_by_put(struct api_call *c, struct json *tree);
 int api_update(struct api_call *c);         /* PUT and PATCH, also of status and other subresources */
 int api_delete(struct api_call *c);
 int api_delete_collection(struct api_call *c);
