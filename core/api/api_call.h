@@ -163,6 +163,9 @@ int api_update(struct api_call *c);         /* PUT and PATCH, also of status and
 int api_delete(struct api_call *c);
 int api_delete_collection(struct api_call *c);
 int api_subresource(struct api_call *c);    /* binding, eviction, token, scale */
+int api_token(struct api_call *c);
+/* Who this bearer token is; false: nobody. */
+bool api_token_user(struct api *api, struct arena *a, const char *token, struct auth_user *out);
 /* Deletes one object with these options; used by eviction and collections too. */
 struct api_delete_opts {
     bool has_grace; int64_t grace_s;
