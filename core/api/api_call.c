@@ -95,8 +95,7 @@ static void run_on_job(struct job *j)
 
     if (result == 0 && c->object && !c->code)
         c->code = 200;
-    if (!c->transport || c->route.kind)
-        api_encode(c);
+    api_encode(c);
 }
 
 static void job_done(struct job *j)

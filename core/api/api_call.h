@@ -59,7 +59,8 @@ struct api_call {
     struct loop *home;
     struct arena *a;
     void (*on_done)(struct api_call *c);
-    void *transport;
+    void *transport;                        /* an http_req; NULL in process */
+    void *user_data;                        /* of the transport */
     /* Request. */
     const char *method, *path;
     struct api_query query;
@@ -125,6 +126,9 @@ char *api_unescape(struct arena *a, const char *p, size_t len, bool plus);
 /* api_encode.c: the answer as bytes. Fills text and text_type from object, tree or status. */
 void api_encode(struct api_call *c);
 void api_encode_object(struct buf *b, struct api_call *c, struct object *o);    /* by media.as */
+/* A Table of one row; columns false: they are null, as in all events of a watch but the first. */
+void api_encode_row_table(struct buf *b, struct api_call *c, struct object *o, const char *list_meta,
+                          bool columns);
 void api_encode_table(struct buf *b, struct api_call *c, struct object *const *v, size_t n,
                       const char *list_meta);
 /* Writes an object's JSON as this kind: converted when it is stored as another version; bare: as a list item. */
@@ -197,7 +201,8 @@ void api_alloc_service(struct api_call *c, struct json *svc, const struct json *
 int api_nonresource(struct api_call *c);
 int api_openapi(struct api_call *c);
 
-/* api_watch.c, api_connect.c: HTTP only. */
+/* api_http.c, api_watch.c, api_connect.c: HTTP only. api_http_answer frees the call. */
+void api_http_answer(struct api_call *c, struct http_req *req);
 void api_watch_start(struct api_call *c, struct http_req *req);
 void api_watch_stop_all(struct api *api);
 void api_connect_start(struct api_call *c, struct http_req *req);

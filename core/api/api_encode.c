@@ -73,19 +73,35 @@ static void write_row(struct buf *b, struct api_call *c, struct object *o)
     buf_chr(b, '}');
 }
 
-void api_encode_table(struct buf *b, struct api_call *c, struct object *const *v, size_t n,
-                      const char *list_meta)
+static void table_head(struct buf *b, struct api_call *c, const char *list_meta, bool columns)
 {
     buf_fmt(b, "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/%s\",\"metadata\":%s,"
             "\"columnDefinitions\":", c->media.as_version, list_meta);
-    table_columns(b, c->route.kind);
+    if (columns)
+        table_columns(b, c->route.kind);
+    else
+        buf_str(b, "null");
     buf_str(b, ",\"rows\":[");
+}
+
+void api_encode_row_table(struct buf *b, struct api_call *c, struct object *o, const char *list_meta,
+                          bool columns)
+{
+    table_head(b, c, list_meta, columns);
+    write_row(b, c, o);
+    buf_str(b, "]}");
+}
+
+void api_encode_table(struct buf *b, struct api_call *c, struct object *const *v, size_t n,
+                      const char *list_meta)
+{
+    table_head(b, c, list_meta, true);
     for (size_t i = 0; i < n; i++) {
         if (i)
             buf_chr(b, ',');
         write_row(b, c, v[i]);
     }
-    buf_str(b, "]}\n");
+    buf_str(b, "]}");
 }
 
 void api_encode_object(struct buf *b, struct api_call *c, struct object *o)
