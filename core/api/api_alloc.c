@@ -46,6 +46,13 @@ struct api_alloc *api_alloc_free(struct api_alloc *al)
     return mem_free(al);
 }
 
+void api_alloc_first(const struct api_alloc *al, char out[16])
+{
+    struct in_addr addr = { .s_addr = htonl(al->first + 1) };
+
+    inet_ntop(AF_INET, &addr, out, 16);
+}
+
 static bool bit(const uint8_t *map, uint32_t i) { return map[i / 8] & (1u << (i % 8)); }
 static void set_bit(uint8_t *map, uint32_t i) { map[i / 8] = (uint8_t)(map[i / 8] | (1u << (i % 8))); }
 

@@ -194,6 +194,8 @@ struct api_strategy {
 struct api_alloc;
 int api_alloc_new(struct api_alloc **out, const struct api_opts *opts, struct err *err);
 struct api_alloc *api_alloc_free(struct api_alloc *al);
+/* The first usable address of the range, as text. */
+void api_alloc_first(const struct api_alloc *al, char out[16]);
 /* Fills spec.clusterIP(s), families and nodePorts of a Service; causes on failure. old may be NULL. */
 void api_alloc_service(struct api_call *c, struct json *svc, const struct json *old, struct causes *causes);
 
