@@ -109,7 +109,11 @@ void api_call_start(struct api_call *c);
 /* The same for a call whose route is filled already (in-process clients). */
 void api_call_dispatch(struct api_call *c);
 
-#define api_fail(c, st) ((c)->status = (st), -1)
+static inline int api_fail(struct api_call *c, struct status *why)
+{
+    c->status = why;
+    return -1;
+}
 /* Failure from an err, by its code. */
 int api_fail_err(struct api_call *c, const struct err *err);
 

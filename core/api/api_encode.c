@@ -1,6 +1,7 @@
 /* api_encode.c: object, list, Table, partial metadata or Status -> the bytes of the answer. */
 #include "core/api/api_call.h"
 
+#include "core/base/check.h"
 #include "core/base/yaml.h"
 #include "core/object/convert.h"
 #include "core/object/table.h"

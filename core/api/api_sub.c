@@ -151,7 +151,7 @@ static int change_binding(struct api_call *c, struct json *pod, void *arg)
     return 0;
 }
 
-static int bind(struct api_call *c)
+static int bind_pod(struct api_call *c)
 {
     struct json *body;
     const char *kind, *name;
@@ -352,7 +352,7 @@ static int scale(struct api_call *c)
 int api_subresource(struct api_call *c)
 {
     static const struct { const char *name; int (*run)(struct api_call *c); } rows[] = {
-        { "binding", bind }, { "eviction", evict }, { "scale", scale }, { "token", api_token },
+        { "binding", bind_pod }, { "eviction", evict }, { "scale", scale }, { "token", api_token },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)

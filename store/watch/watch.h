@@ -7,12 +7,13 @@
 #ifndef STORE_WATCH_WATCH_H
 #define STORE_WATCH_WATCH_H
 
+#include "core/base/ref.h"
 #include "core/loop/loop.h"
 #include "core/object/object.h"
 #include "store/kv/kv.h"
 
-#define WATCH_RING_EVENTS 65536        /* newest events kept for resuming watches and old lists */
-#define WATCH_RING_BYTES (64u << 20)
+#define WATCH_RING_EVENTS 16384        /* newest events kept for resuming watches and old lists */
+#define WATCH_RING_BYTES (8u << 20)
 #define WATCH_RING_MS (10 * 60 * 1000)
 
 struct watch_cache;
