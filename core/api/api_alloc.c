@@ -3,7 +3,7 @@
 #include "core/api/api_call.h"
 
 #include "core/object/rules.h"
-#include "core/object/view.h"
+#include "gen/views.h"
 
 #include <arpa/inet.h>
 

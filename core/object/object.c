@@ -251,6 +251,8 @@ int object_from_tree(struct object **out, const struct kind *kind, const struct 
 
 struct object *object_ref(struct object *o)
 {
+    if (!o)
+        return NULL;
     ref_get(&o->ref);
     return o;
 }

@@ -26,7 +26,7 @@ void object_encode(struct buf *b, const struct json *tree, int64_t rv);
 /* From a canonical tree (as codec.h makes it); rv 0 keeps the tree's own resourceVersion. */
 int object_from_tree(struct object **out, const struct kind *kind, const struct json *tree,
                      int64_t rv, struct err *err);
-struct object *object_ref(struct object *o);
+struct object *object_ref(struct object *o);                    /* NULL is fine; returns o */
 struct object *object_unref(struct object *o);                  /* NULL is fine; returns NULL */
 CLEANUP_DEFINE(struct object, object_unref)
 

@@ -16,6 +16,8 @@ static const struct { const char *reason, *text; bool no_value; } types[] = {
     [CAUSE_NOT_FOUND] = { "FieldValueNotFound", "Not found", false },
     [CAUSE_TYPE_INVALID] = { "FieldValueTypeInvalid", "Invalid value", false },
     [CAUSE_INTERNAL] = { "InternalError", "Internal error", true },
+    [CAUSE_NAMESPACE_TERMINATING] = { "NamespaceTerminating", "", true },
+    [CAUSE_RV_TOO_LARGE] = { "ResourceVersionTooLarge", "", true },
 };
 _Static_assert(ARRAY_LEN(types) == CAUSE_TYPE_MAX, "a row for each type");
 
@@ -79,7 +81,7 @@ static void add_va(struct causes *c, enum cause_type type, const char *field, co
     }
     vsnprintf(detail, sizeof(detail), format, ap);
     if (*detail) {
-        buf_str(&b, ": ");
+        buf_str(&b, b.len ? ": " : "");
         buf_str(&b, detail);
     }
     add_text(c, type, field, b.p);
