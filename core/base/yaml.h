@@ -9,7 +9,8 @@
 
 #define YAML_NODES_MAX 2000000   /* nodes after alias expansion */
 
-/* One document. Errors: ERR_INVALID with line, ERR_QUOTA. Empty input gives JSON null. */
+/* One document. Errors: ERR_INVALID with line, ERR_QUOTA. Empty input gives JSON null. on_duplicate
+ * gets "line N" in place of a path, because upstream's texts name lines here. */
 int yaml_parse(struct json **out, struct arena *a, const char *text, size_t len,
                const struct json_opts *opts, struct err *err);
 /* All documents separated by '---', empty ones dropped; out is a JSON array. */

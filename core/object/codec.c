@@ -1,4 +1,4 @@
-/* core/object/codec.c -- bytes -> raw tree -> canonical tree.
+/* core/object/codec.c -- raw tree -> canonical tree.
  *
  * codec_canonical walks the raw tree by the schema. Each level keeps a frame on the stack, so that
  * an unknown field or a wrong type can be named by its path. Errors read as those of Go's JSON
@@ -8,15 +8,12 @@
 #include "core/object/codec.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/check.h"
-#include "core/base/yaml.h"
 #include "core/object/codec_scalar.h"
-#include "core/object/codec_syntax.h"
 #include "core/object/schema.h"
 #include "gen/schema_tables.h"
 
@@ -40,34 +37,6 @@ struct walk {
 };
 
 /* --- notes */
-
-void codec_note(struct codec_notes *notes, const char *format, ...)
-{
-    va_list args;
-    char *text;
-    int len;
-
-    check(notes->a);
-    if (notes->len >= CODEC_NOTES_MAX)
-        return;
-    va_start(args, format);
-    len = vsnprintf(NULL, 0, format, args);
-    va_end(args);
-    text = arena_alloc(notes->a, (size_t)len + 1);
-    va_start(args, format);
-    vsnprintf(text, (size_t)len + 1, format, args);
-    va_end(args);
-    if (notes->len == notes->cap) {
-        unsigned cap = notes->cap ? notes->cap * 2 : 8;
-        const char **v = arena_alloc(notes->a, cap * sizeof(*v));
-
-        if (notes->len)
-            memcpy(v, notes->v, notes->len * sizeof(*v));
-        notes->v = v;
-        notes->cap = cap;
-    }
-    notes->v[notes->len++] = text;
-}
 
 /* "spec.containers[0]" */
 static void strict_path(struct buf *b, const struct frame *f)
@@ -506,42 +475,6 @@ int codec_canonical(struct json **out, struct arena *a, const struct schema_type
     if (raw->type == JSON_NULL)
         raw = NULL;
     return canonical_struct(out, &w, type, raw, NULL);
-}
-
-/* --- parsing */
-
-struct duplicates {
-    struct codec_notes *notes;
-    enum codec_media media;
-    const char *text;
-};
-
-static void on_duplicate(void *ctx, const char *path, const char *key)
-{
-    struct duplicates *d = ctx;
-
-    if (d->media == MEDIA_YAML)
-        codec_note(d->notes, "%s", path);
-    else
-        codec_note(d->notes, "duplicate field \"%s%s%s\"", path, *path ? "." : "", key);
-}
-
-int codec_parse(struct json **out, struct arena *a, enum codec_media media, struct slice bytes,
-                struct codec_notes *notes, struct err *err)
-{
-    struct duplicates d = { .notes = notes, .media = media };
-    struct json_opts opts = { .on_duplicate = notes ? on_duplicate : NULL, .ctx = &d };
-    struct json *tree;
-
-    if (media == MEDIA_YAML) {
-        if (yaml_parse(&tree, a, bytes.p, bytes.len, &opts, err) < 0)
-            return err_wrap(err, "yaml");
-        json_sort_keys(tree);                /* upstream goes by way of JSON with sorted keys */
-    } else if (json_parse(&tree, a, bytes.p, bytes.len, &opts, err) < 0) {
-        return codec_syntax_explain(bytes, err);
-    }
-    *out = tree;
-    return 0;
 }
 
 const struct schema_type *codec_type(const char *type_id)

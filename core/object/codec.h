@@ -42,6 +42,9 @@ void codec_default_type(struct json *tree, struct arena *a, const struct schema_
  * when they are not versions of one object. out shares texts with tree. */
 int codec_convert(struct json **out, struct arena *a, const struct json *tree,
                   const struct kind *from, const struct kind *to, struct err *err);
+/* All notes as the one text behind "strict decoding error: ". Notes about YAML (`line 1: key "x"
+ * already set in map`) are one item of it, as upstream's. In the arena of notes. */
+const char *codec_notes_text(const struct codec_notes *notes);
 /* Adds a note, unless there are CODEC_NOTES_MAX. */
 void codec_note(struct codec_notes *notes, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
