@@ -29,17 +29,21 @@ int fd_write_file(int dir, const char *path, const void *p, size_t len, mode_t m
 int fd_write_kernel(int dir, const char *path, const char *text, struct err *err);
 
 int fd_mkdirs(const char *path, mode_t mode, struct err *err);   /* like mkdir -p */
-/* Removes a tree below dir without following links or crossing mounts; missing is fine. */
+/* Removes a tree below dir without following links or crossing mounts (a mount point below is an
+ * error); missing is fine. */
 int fd_remove_tree(int dir, const char *path, struct err *err);
 /* openat2 with RESOLVE_IN_ROOT: `path` as seen by a process whose root is `root`. -1 on error. */
 int fd_open_in_root(int root, const char *path, int flags, mode_t mode, struct err *err);
-/* openat2 with RESOLVE_BENEATH|RESOLVE_NO_MAGICLINKS: links leading outside are errors. */
+/* openat2 with RESOLVE_BENEATH|RESOLVE_NO_MAGICLINKS: links leading outside are ERR_DENIED. Both
+ * add O_CLOEXEC; missing is ERR_NOT_FOUND. */
 int fd_open_beneath(int root, const char *path, int flags, mode_t mode, struct err *err);
 
-/* Unix sockets: one message with up to FD_PASS_MAX descriptors. */
+/* Unix sockets: one message with up to FD_PASS_MAX descriptors. Where a non-blocking socket would
+ * wait: ERR_UNAVAILABLE. */
 #define FD_PASS_MAX 16
 int fd_send(int sock, const void *p, size_t len, const int *fds, size_t n_fds, struct err *err);
-/* Returns bytes read, 0 at EOF; *n_fds in: room, out: received (all close-on-exec). */
+/* Returns bytes read, 0 at EOF; *n_fds in: room, out: received (all close-on-exec). More
+ * descriptors, or a longer packet, than there is room for: ERR_QUOTA, and nothing leaks. */
 ssize_t fd_recv(int sock, void *p, size_t len, int *fds, size_t *n_fds, struct err *err);
 
 #endif

@@ -136,7 +136,7 @@ void arena_reset(struct arena *a)
     a->used = 0;
 }
 
-/* A block with room for `bytes`, put in front; a large one behind it, so that the front is used on. */
+/* A block with room for `bytes`, put in front; a large one behind, where it hides no free room. */
 static struct block *arena_add_block(struct arena *a, size_t bytes)
 {
     bool large = bytes > a->next_block / 2;

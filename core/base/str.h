@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/base/cleanup.h"
 #include "core/base/err.h"
 
 /* A borrowed piece of text; not terminated. */
