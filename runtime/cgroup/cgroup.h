@@ -37,7 +37,8 @@ int cgroup_from_text(struct cgroup **out, const char *text, struct err *err);
 bool cgroup_is_v2(const struct cgroup *c);           /* pure v2 */
 bool cgroup_has(const struct cgroup *c, const char *controller);   /* "memory" "cpu" "pids" ... */
 
-/* A limit of 0 is left alone (unlimited in a new group). */
+/* A limit of 0 is left alone (unlimited in a new group), a negative one is taken away. A limit whose controller the
+ * host lacks is skipped: cgroup_has() tells. */
 struct cgroup_limits {
     uint64_t cpu_shares;             /* v1 scale: 1024 a core, at least 2; from requests */
     int64_t cpu_quota_us;            /* per period; from limits */
@@ -48,14 +49,17 @@ struct cgroup_limits {
 };
 /* Kubernetes's arithmetic: millicores to shares and to a quota of 100 ms periods (at least 1000 us). */
 uint64_t cgroup_shares(int64_t milli_cpu);
+uint64_t cgroup_weight(uint64_t shares);             /* cpu.weight of v2: 1024 shares are 100 */
 int64_t cgroup_quota_us(int64_t milli_cpu);
 
 /* Makes the group (its parent must exist or be the root; existing is fine) and sets the limits. */
-int cgroup_make(const struct cgroup *c, const char *path, const struct cgroup_limits *limits, struct err *err);
+int cgroup_make(const struct cgroup *c, const char *path, const struct cgroup_limits *limits,
+                struct err *err);
 int cgroup_set(const struct cgroup *c, const char *path, const struct cgroup_limits *limits, struct err *err);
 
-/* Moves the calling process in, in every hierarchy. For a child, before it executes anything. */
-int cgroup_join(const struct cgroup *c, const char *path, struct err *err);
+/* Moves the calling single-threaded process in, in every hierarchy (in_v2: it was cloned into that one already).
+ * On v1 through "tasks": moving oneself there needs no lock over the whole system, which costs milliseconds. */
+int cgroup_join(const struct cgroup *c, const char *path, bool in_v2, struct err *err);
 /* The same for a process by id. */
 int cgroup_add(const struct cgroup *c, const char *path, pid_t pid, struct err *err);
 /* Directory of the group in the v2 tree for CLONE_INTO_CGROUP; ERR_UNSUPPORTED without one. */
@@ -86,7 +90,7 @@ int cgroup_list(const struct cgroup *c, const char *path,
                 void (*each)(void *ctx, const char *name), void *ctx, struct err *err);
 
 /* The hierarchies, for a container's own view: calls each(name, directory of path), name "" on pure v2,
- * else "memory", "cpu,cpuacct", ... */
+ * else "memory", "cpu,cpuacct", ... and "unified". */
 void cgroup_each_dir(const struct cgroup *c, const char *path,
                      void (*each)(void *ctx, const char *name, const char *dir), void *ctx);
 
