@@ -28,7 +28,9 @@ struct plan_texts { const char **v; size_t len; };
 enum plan_mount_kind {
     PLAN_BIND,            /* source: host path */
     PLAN_TMPFS, PLAN_PROC, PLAN_SYSFS, PLAN_DEVPTS, PLAN_MQUEUE,
-    PLAN_CGROUP,          /* the container's own groups, read-only unless .writable */
+    PLAN_CGROUP,          /* the container's own groups */
+    PLAN_SHM,             /* the pod's shared memory, kept by the shim */
+    PLAN_DEV,             /* tmpfs with the devices and links every container has */
     PLAN_MOUNT_MAX
 };
 enum plan_propagation { PLAN_PRIVATE, PLAN_SLAVE, PLAN_SHARED, PLAN_PROPAGATION_MAX };
@@ -87,7 +89,7 @@ struct oci_plan {
     uint64_t caps[PLAN_CAP_SETS];       /* bit per capability number */
     bool no_new_privs;
     enum plan_seccomp seccomp;
-    const char *seccomp_profile;        /* PLAN_SECCOMP_PROFILE: path of a profile in OCI JSON form */
+    const char *seccomp_profile;        /* PLAN_SECCOMP_PROFILE: not supported yet, refused by plan_check() */
     struct { struct plan_rlimit *v; size_t len; } rlimits;
     int oom_score_adj;
     struct { struct plan_sysctl *v; size_t len; } sysctls;          /* set by the shim for the pod */
@@ -98,14 +100,15 @@ struct oci_plan {
 
 #define PLAN_NO_ID (-1)
 
-/* What every container has unless told otherwise: mounts /proc /dev /dev/pts /dev/mqueue /sys /sys/fs/cgroup,
- * masked and read-only paths, 14 capabilities, default seccomp, cwd "/". (/dev/shm and /etc files are binds that
- * the node adds.) `privileged` gives the other extreme. */
+/* What every container has unless told otherwise: mounts /proc /dev /dev/pts /dev/mqueue /dev/shm /sys
+ * /sys/fs/cgroup, masked and read-only paths, 14 capabilities, default seccomp, cwd "/". (/etc files are binds that
+ * the node adds. A later mount with the same destination replaces an earlier one.) `privileged` gives the other
+ * extreme. */
 void plan_defaults(struct oci_plan *p, struct arena *a, bool privileged);
 struct plan_mount *plan_add_mount(struct oci_plan *p, struct arena *a);          /* zeroed, appended */
 void plan_add_text(struct plan_texts *t, struct arena *a, const char *text);     /* copies */
-/* "NET_ADMIN" or "CAP_NET_ADMIN" -> its number, "ALL" -> PLAN_CAP_ALL, unknown -> -1. */
 #define PLAN_CAP_ALL 64
+/* "NET_ADMIN" or "CAP_NET_ADMIN" -> its number, "ALL" -> PLAN_CAP_ALL, unknown -> -1. */
 int plan_cap(const char *name);
 uint64_t plan_caps_default(void);
 uint64_t plan_caps_all(void);                        /* every capability this program knows */
@@ -113,6 +116,7 @@ uint64_t plan_caps_all(void);                        /* every capability this pr
 int plan_set_caps(struct oci_plan *p, const struct plan_texts *add, const struct plan_texts *drop, struct err *err);
 
 int plan_check(const struct oci_plan *p, struct err *err);        /* ERR_INVALID names the field */
+int plan_check_exec(const struct oci_plan *p, struct err *err);   /* of a further process in a container */
 void plan_encode(struct buf *out, const struct oci_plan *p);
 int plan_decode(struct oci_plan *out, struct arena *a, const char *text, size_t len, struct err *err);
 
