@@ -18,7 +18,7 @@
 #include "core/base/json.h"
 
 #define PLAN_LOWER_MAX 256
-#define PLAN_MOUNTS_MAX 1024
+#define PLAN_MOUNTS_MAX 512
 #define PLAN_ARGS_BYTES_MAX (2u << 20)          /* args and env together, as the kernel allows by default */
 #define PLAN_RECORD_BYTES_MAX (8u << 20)
 #define PLAN_GROUPS_MAX 256
