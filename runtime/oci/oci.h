@@ -23,8 +23,8 @@
 
 struct oci_pod {                         /* what all containers of a pod have in common */
     const struct cgroup *cgroup;
-    const char *shm;                     /* directory for PLAN_SHM; NULL: a tmpfs of each container's own */
-    int host_mounts;                     /* namespace where PLAN_SHARED sources live; -1: the caller's */
+    int shm;                             /* from oci_shm_make(); -1: each container has a tmpfs of its own */
+    int mounts;                          /* the caller's own mount namespace; needed with shm */
     int pids;                            /* pidfd of a process whose PID namespace all share; -1: none */
 };
 
@@ -53,5 +53,9 @@ void oci_proc_deinit(struct oci_proc *p);
 
 /* Pid 1 of a PID namespace shared by a pod's containers: reaps what is left to it. */
 int oci_pause(struct oci_proc *out, const struct oci_pod *pod, const char *cgroup_path, struct err *err);
+
+/* Shared memory of a pod, for PLAN_SHM: a mount namespace with a tmpfs as its root and nothing else, so that no mount
+ * appears on the host and none of the host's is held. Returns its descriptor. */
+int oci_shm_make(int64_t bytes, struct err *err);
 
 #endif

@@ -19,6 +19,8 @@ int oci_mount_new(const char *type, const struct oci_opt *opts, size_t n, unsign
 int oci_mount_clone(int dir, const char *path, bool recursive, struct err *err);
 int oci_mount_set(int tree, uint64_t attr, uint64_t propagation, bool recursive, struct err *err);
 int oci_mount_attach(int tree, int to_dir, const char *to, struct err *err);
+/* Makes an attached mount the root and drops the old one with all it holds; "/" is the working directory then. */
+int oci_mount_pivot(int root, struct err *err);
 
 /* --- oci_dev.c: /dev */
 int oci_dev_make(int *out, const struct oci_plan *p, struct err *err);       /* detached and filled */

@@ -69,3 +69,13 @@ int oci_mount_attach(int tree, int to_dir, const char *to, struct err *err)
         return err_sys(err, "attach mount");
     return 0;
 }
+
+int oci_mount_pivot(int root, struct err *err)
+{
+    if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
+        return err_sys(err, "change the root");
+    /* The old root now lies on top of the new one at ".". */
+    if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+        return err_sys(err, "leave the old root");
+    return 0;
+}

@@ -1,7 +1,7 @@
 /* oci_root.c -- a container's file tree: root, mounts in order of depth, masked and read-only paths, pivot.
  *
- * Sources of binds are cloned first, while we are in the namespace that the host's mounts propagate to; then
- * comes our own namespace, in which everything is attached. Nothing is ever mounted at a path of the host.
+ * Sources of binds are cloned first, in the host's namespace, so that they keep what they propagate to; then comes
+ * our own namespace, in which everything is attached. Nothing is ever mounted at a path of the host.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -95,21 +95,31 @@ static int clone_bind(const struct plan_mount *m, struct err *err)
     return oci_mount_clone(below, "", m->recursive, err);
 }
 
-static int clone_sources(struct job *j, bool shared, struct err *err)
+static int clone_sources(struct job *j, struct err *err)
 {
     for (size_t i = 0; i < j->len; i++) {
-        const struct plan_mount *m = j->v[i];
-
-        if (j->tree[i] >= 0 || (m->propagation == PLAN_SHARED) != shared)
+        if (j->v[i]->kind != PLAN_BIND)
             continue;
-        if (m->kind == PLAN_BIND)
-            j->tree[i] = clone_bind(m, err);
-        else if (m->kind == PLAN_SHM && j->pod->shm)
-            j->tree[i] = oci_mount_clone(AT_FDCWD, j->pod->shm, false, err);
-        else
-            continue;
+        j->tree[i] = clone_bind(j->v[i], err);
         if (j->tree[i] < 0)
-            return err_wrap(err, "mount %s", m->dest);
+            return err_wrap(err, "mount %s", j->v[i]->dest);
+    }
+    return 0;
+}
+
+/* The pod's shared memory is the root of a namespace apart: there and back. */
+static int clone_shm(struct job *j, struct err *err)
+{
+    for (size_t i = 0; i < j->len && j->pod->shm >= 0; i++) {
+        if (j->v[i]->kind != PLAN_SHM)
+            continue;
+        if (setns(j->pod->shm, CLONE_NEWNS) < 0)
+            return err_sys(err, "enter the shared memory's namespace");
+        j->tree[i] = oci_mount_clone(AT_FDCWD, "/", false, err);
+        if (setns(j->pod->mounts, CLONE_NEWNS) < 0)
+            return err_sys(err, "return to the host's mount namespace");
+        if (j->tree[i] < 0)
+            return err_wrap(err, "mount %s", j->v[i]->dest);
     }
     return 0;
 }
@@ -124,65 +134,80 @@ static void clone_group(void *ctx, const char *name, const char *dir)
     j->groups[j->n_groups++].tree = oci_mount_clone(AT_FDCWD, dir, false, NULL);
 }
 
-static bool has_shared(const struct job *j)
+/* --- the root */
+
+static int overlay_set(int fs, const char *key, const char *value, struct err *err)
 {
-    for (size_t i = 0; i < j->len; i++)
-        if (j->v[i]->propagation == PLAN_SHARED)
-            return true;
-    return false;
+    unsigned cmd = value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG;
+
+    return fsconfig(fs, cmd, key, value, 0) < 0 ? err_sys(err, "overlay: %s", key) : 0;
 }
 
-/* --- the root */
+/* Layers go in as short names of descriptors: a value may have 255 bytes. More than fit are added one by one,
+ * which kernels can from 6.5 on. */
+static int overlay_layers(int fs, const int *fds, size_t n, struct err *err)
+{
+    _cleanup_buf_ struct buf all = BUF_INIT;
+
+    for (size_t i = 0; i < n; i++)
+        buf_fmt(&all, "%s/proc/self/fd/%d", i ? ":" : "", fds[i]);
+    if (all.len <= 255)
+        return overlay_set(fs, "lowerdir", all.p, err);
+    for (size_t i = 0; i < n; i++) {
+        char path[40];
+
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fds[i]);
+        if (overlay_set(fs, "lowerdir+", path, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int overlay_mount(const struct plan_rootfs *r, const int *fds, struct err *err)
+{
+    _cleanup_fd_ int fs = fsopen("overlay", FSOPEN_CLOEXEC);
+    char text[256];
+    ssize_t n;
+    int fd;
+
+    if (fs < 0)
+        return err_sys(err, "overlay");
+    if (overlay_layers(fs, fds, r->lower.len, err) < 0)
+        return -1;
+    if (r->upper && (overlay_set(fs, "upperdir", r->upper, err) < 0 ||
+                     overlay_set(fs, "workdir", r->work, err) < 0))
+        return -1;
+    /* The upper layer never outlives its container by a power cut: no need to sync it. */
+    if (r->upper)
+        (void)overlay_set(fs, "volatile", NULL, NULL);
+    if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
+        err_sys(err, "overlay");
+        n = read(fs, text, sizeof(text) - 1);
+        text[n > 0 ? n : 0] = '\0';
+        text[strcspn(text, "\n")] = '\0';
+        return n > 2 ? err_wrap(err, "%s", text + 2) : -1;
+    }
+    fd = fsmount(fs, FSMOUNT_CLOEXEC, 0);
+    return fd < 0 ? err_sys(err, "overlay") : fd;
+}
 
 static int root_overlay(const struct plan_rootfs *r, struct err *err)
 {
-    _cleanup_buf_ struct buf lower = BUF_INIT;
-    struct oci_opt opts[4] = { { "lowerdir", NULL } };
     int fds[PLAN_LOWER_MAX], fd = -1;
-    size_t n = 0, n_opts = 1;
-    int result = 0;
+    size_t n = 0;
 
     for (; n < r->lower.len; n++) {
         fds[n] = open(r->lower.v[n], O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (fds[n] < 0) {
-            result = err_sys(err, "layer %s", r->lower.v[n]);
+            err_sys(err, "layer %s", r->lower.v[n]);
             break;
         }
-        buf_fmt(&lower, "%s/proc/self/fd/%d", n ? ":" : "", fds[n]);
     }
-    /* Short names: a value may have 255 bytes, so many layers go in one by one where the kernel can. */
-    if (result == 0 && lower.len < 256) {
-        opts[0].value = lower.p;
-        if (r->upper) {
-            opts[n_opts++] = (struct oci_opt){ "upperdir", r->upper };
-            opts[n_opts++] = (struct oci_opt){ "workdir", r->work };
-            opts[n_opts++] = (struct oci_opt){ "volatile", NULL };
-        }
-        fd = oci_mount_new("overlay", opts, n_opts, 0, err);
-        if (fd < 0 && r->upper)
-            fd = oci_mount_new("overlay", opts, n_opts - 1, 0, err);
-    } else if (result == 0) {
-        _cleanup_fd_ int fs = fsopen("overlay", FSOPEN_CLOEXEC);
-
-        for (size_t i = 0; i < n && fs >= 0 && result == 0; i++) {
-            char path[40];
-
-            snprintf(path, sizeof(path), "/proc/self/fd/%d", fds[i]);
-            if (fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", path, 0) < 0)
-                result = err_sys(err, "overlay of %zu layers", n);
-        }
-        if (result == 0 && r->upper &&
-            (fsconfig(fs, FSCONFIG_SET_STRING, "upperdir", r->upper, 0) < 0 ||
-             fsconfig(fs, FSCONFIG_SET_STRING, "workdir", r->work, 0) < 0 ||
-             fsconfig(fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0))
-            result = err_sys(err, "overlay at %s", r->upper);
-        if (result == 0 && (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0 ||
-                            (fd = fsmount(fs, FSMOUNT_CLOEXEC, 0)) < 0))
-            result = err_sys(err, "overlay of %zu layers", n);
-    }
+    if (n == r->lower.len)
+        fd = overlay_mount(r, fds, err);
     while (n > 0)
         fd_close(fds[--n]);
-    return result < 0 ? -1 : fd;
+    return fd;
 }
 
 static int root_make(struct job *j, struct err *err)
@@ -373,37 +398,22 @@ static int make_cwd(struct job *j, struct err *err)
     return at < 0 ? err_wrap(err, "working directory %s", j->plan->cwd) : 0;
 }
 
-static int pivot(struct job *j, struct err *err)
-{
-    if (fchdir(j->root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
-        return err_sys(err, "change the root");
-    /* The old root now lies on top of the new one at ".": take it away with all it holds. */
-    if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
-        return err_sys(err, "leave the old root");
-    if (j->plan->rootfs.read_only && oci_mount_set(j->root, MOUNT_ATTR_RDONLY, 0, false, err) < 0)
-        return -1;
-    return 0;
-}
-
 static int root_enter(struct job *j, const char *cgroup_path, struct err *err)
 {
     order_mounts(j);
     cgroup_each_dir(j->pod->cgroup, cgroup_path, clone_group, j);
-    if (clone_sources(j, false, err) < 0)
+    if (clone_shm(j, err) < 0 || clone_sources(j, err) < 0)
         return -1;
-    if (has_shared(j)) {
-        if (j->pod->host_mounts >= 0 && setns(j->pod->host_mounts, CLONE_NEWNS) < 0)
-            return err_sys(err, "enter the host's mount namespace");
-        if (clone_sources(j, true, err) < 0)
-            return -1;
-    }
     if (unshare(CLONE_NEWNS) < 0)
         return err_sys(err, "new mount namespace");
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return err_sys(err, "make mounts private");
-    if (root_make(j, err) < 0 || attach_all(j, err) < 0 || make_cwd(j, err) < 0)
+    if (root_make(j, err) < 0 || attach_all(j, err) < 0 || make_cwd(j, err) < 0 ||
+        oci_mount_pivot(j->root, err) < 0)
         return -1;
-    return pivot(j, err);
+    if (j->plan->rootfs.read_only && oci_mount_set(j->root, MOUNT_ATTR_RDONLY, 0, false, err) < 0)
+        return -1;
+    return 0;
 }
 
 int oci_root_enter(const struct oci_pod *pod, const struct oci_plan *p, const char *cgroup_path,
