@@ -26,8 +26,16 @@ layer() {
 
 binary_layer() { "out/obj/$config/$1" ${verbose:+-v} ${2:+"$2"}; }
 test_unit() { build "$san" unit; layer unit binary_layer unit "${1:-}"; }
+# Namespaces, mounts and groups of the kernel: only root may make them.
+test_sandbox() {
+    [ -n "$(ls tests/sandbox/test_*.c 2> /dev/null)" ] || return 0
+    if [ "$(id -u)" != 0 ]; then
+        echo "== sandbox"; echo "sandbox: skipped: needs root"; return 0
+    fi
+    build "$san" sandbox; layer sandbox binary_layer sandbox "${1:-}"
+}
 
-layers="unit"
+layers="unit sandbox"
 run_test() {
     local pattern=${1:-} only='' l
     case " $layers " in *" ${pattern%%:*} "*)

@@ -31,6 +31,8 @@ int oci_mount_new(const char *type, const struct oci_opt *opts, size_t n, unsign
 
     if (fs < 0)
         return err_sys(err, "mount %s", type);
+    if (fsconfig(fs, FSCONFIG_SET_STRING, "source", type, 0) < 0)
+        return config_error(fs, type, "source", err);
     for (size_t i = 0; i < n; i++) {
         int cmd = opts[i].value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG;
 

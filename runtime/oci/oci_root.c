@@ -177,9 +177,14 @@ static int overlay_mount(const struct plan_rootfs *r, const int *fds, struct err
     if (r->upper && (overlay_set(fs, "upperdir", r->upper, err) < 0 ||
                      overlay_set(fs, "workdir", r->work, err) < 0))
         return -1;
-    /* The upper layer never outlives its container by a power cut: no need to sync it. */
-    if (r->upper)
-        (void)overlay_set(fs, "volatile", NULL, NULL);
+    /* The upper layer never outlives its container by a power cut: no need to sync it. The kernel leaves a mark
+     * against a second use of such a layer, which is fine as long as the machine stayed up. */
+    if (r->upper && overlay_set(fs, "volatile", NULL, NULL) == 0) {
+        _cleanup_fd_ int work = open(r->work, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        if (work >= 0)
+            (void)fd_remove_tree(work, "work/incompat", NULL);
+    }
     if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
         err_sys(err, "overlay");
         n = read(fs, text, sizeof(text) - 1);
