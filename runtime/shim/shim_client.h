@@ -3,7 +3,8 @@
  * A shim owns a pod's namespaces and containers and outlives every daemon. It is started (start) or found again
  * after our own restart (adopt); free() only lets go of it, shutdown() ends it. Everything is asynchronous on one
  * loop: calls never block, results arrive by callback, never from inside the call. Callbacks run in order; each
- * request is answered exactly once (ERR_CANCELED when the handle is freed first, ERR_UNAVAILABLE when the link is lost).
+ * request is answered exactly once (ERR_UNAVAILABLE when the link is lost; ERR_CANCELED, from inside free(), when the
+ * handle is freed first).
  *
  *   start --on_ready(NULL)--> create_container --done--> start_container --done--> on_container(RUNNING)
  *     ... on_container(EXITED) ... remove_container ... shutdown --done--> free
@@ -99,6 +100,7 @@ struct shim_attach {
 };
 
 typedef void shim_done(void *ctx, const struct err *err);                /* err NULL: done */
+typedef void shim_dialed(void *ctx, const struct err *err, int fd);      /* fd: the callee's to close */
 
 struct shim_driver {
     int (*start)(void *driver, struct shim **out, struct loop *l, const struct shim_opts *o,
@@ -121,7 +123,10 @@ struct shim_driver {
     void (*detach)(struct shim *s, uint32_t attach);
     void (*resize)(struct shim *s, const char *id, uint16_t rows, uint16_t cols);
     void (*reopen_log)(struct shim *s, const char *id, shim_done *done, void *ctx);
-    /* Kills what is left, removes the containers' groups, leaves the namespaces, ends. */
+    /* Connects to a port at the pod's own loopback address, IPv4 first: port-forward. */
+    void (*dial)(struct shim *s, uint16_t port, shim_dialed *done, void *ctx);
+    /* Kills what is left, removes the containers' groups, the namespaces, its files in dir, and ends. Done when the
+     * process has gone; not followed by on_lost. */
     void (*shutdown)(struct shim *s, shim_done *done, void *ctx);
     void *driver;                    /* first argument of start and adopt */
 };

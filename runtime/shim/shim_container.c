@@ -39,7 +39,7 @@ static void container_unwatch(struct shim_box_container *c)
 void shim_container_free(struct shim_box_container *c)
 {
     container_unwatch(c);
-    shim_detach_all(c);
+    shim_detach_all(c, true);
     for (int i = 0; i < SHIM_LOG_STREAMS; i++)
         shim_stream_end(&c->out[i]);
     shim_stdin_close(c);
@@ -66,7 +66,7 @@ static void container_finish(struct shim_box_container *c)
         shim_stream_end(&c->out[i]);
     shim_stdin_close(c);
     shim_log_close(&c->log, shim_now_ns(c->self));
-    shim_detach_all(c);
+    shim_detach_all(c, false);
     (void)cgroup_remove(c->self->cgroup, c->group, NULL);
     c->info.state = SHIM_EXITED;
     shim_save(c->self);
@@ -225,7 +225,7 @@ static int make_pipe(int *ours, int *its, bool we_read, struct err *err)
 
 static int container_pipes(struct shim_box_container *c, bool with_stdin, int its[3], struct err *err)
 {
-    int fd;
+    int fd = -1;
 
     if (c->tty) {
         if (with_stdin)

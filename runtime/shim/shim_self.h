@@ -118,7 +118,7 @@ void shim_stream_drain(struct shim_box_container *c);        /* what is there no
 bool shim_stream_open(const struct shim_box_container *c);
 int shim_attach(struct shim_box_container *c, uint32_t seq, int fds[3], struct err *err);   /* takes fds */
 void shim_detach(struct shim_self *s, uint32_t seq);
-void shim_detach_all(struct shim_box_container *c);          /* they get what is left first */
+void shim_detach_all(struct shim_box_container *c, bool now);    /* not now: they get what is left first */
 void shim_stdin_close(struct shim_box_container *c);
 
 /* --- shim_exec.c */

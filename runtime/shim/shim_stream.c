@@ -238,9 +238,8 @@ static void attached_on_in(struct loop_io *io, unsigned events)
     char chunk[TYPED_BYTES];
     ssize_t n;
 
-    (void)events;
-    if (c->typed.len > 0 && c->in >= 0)      /* a hang-up while the container is behind: later */
-        return;
+    if (c->typed.len > 0 && c->in >= 0 && !(events & LOOP_HANGUP))
+        return;                              /* the container is behind; a last rest is taken all the same */
     n = read(a->in, chunk, sizeof(chunk));
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -322,9 +321,13 @@ void shim_detach(struct shim_self *s, uint32_t seq)
             }
 }
 
-void shim_detach_all(struct shim_box_container *c)
+void shim_detach_all(struct shim_box_container *c, bool now)
 {
     list_each(a, &c->attached, struct shim_attached, link) {
+        if (now) {
+            attached_free(a, true);
+            continue;
+        }
         loop_io_del(&a->on_in);
         a->in = fd_close(a->in);
         a->leaving = true;
