@@ -132,7 +132,6 @@ int oci_next(struct oci_proc *p, enum oci_step *out, struct err *err)
     if (n < 0 && errno != ECONNRESET)
         return err_sys(err, "listen to the container's process");
     if (n <= 0) {                            /* closed at exec, or it died: its exit says which */
-        p->sync = fd_close(p->sync);
         *out = OCI_STARTED;
         return 0;
     }

@@ -3,7 +3,7 @@
  * Only for single-threaded children (the shim): both calls below clone the caller. The new process does all
  * the work and speaks over `sync`; its owner watches that descriptor and never blocks:
  *
- *   oci_create --> oci_next: OCI_CREATED --> oci_go --> oci_next: OCI_STARTED     sync is closed then
+ *   oci_create --> oci_next: OCI_CREATED --> oci_go --> oci_next: OCI_STARTED     sync says no more then
  *   oci_exec   --> oci_next: OCI_CREATED -----------> oci_next: OCI_STARTED
  *                  any oci_next: -1, what went wrong in the process's own words; it is dead or dying
  *

@@ -45,7 +45,9 @@ struct shim {
     int netns;
     bool ready, lost, stopped;
     struct err why;                      /* of the end */
-    bool *freed;
+    bool told;                           /* that it ended */
+    int busy;                            /* calls that go on after callbacks */
+    bool gone;                           /* freed meanwhile: the last such call frees the rest */
 };
 
 /* --- answering */
@@ -87,14 +89,15 @@ static void waiter_fail(struct waiter *w, const struct err *why)
 static bool fail_all(struct shim *s, const struct err *why)
 {
     struct waiter *w;
-    bool freed = false;
+    bool alive;
 
-    s->freed = &freed;
-    while (!freed && (w = list_first(&s->waiters, struct waiter, link)))
+    s->busy++;
+    while (!s->gone && (w = list_first(&s->waiters, struct waiter, link)))
         waiter_fail(w, why);
-    if (!freed)
-        s->freed = NULL;
-    return !freed;
+    alive = !s->gone;
+    if (--s->busy == 0 && !alive)
+        mem_free(s);
+    return alive;
 }
 
 static struct waiter *waiter_find(struct shim *s, uint32_t seq)
@@ -121,12 +124,14 @@ static void shim_ended(struct shim *s)
         struct waiter last = *stop;
 
         waiter_drop(stop);
+        s->told = true;
         if (fail_all(s, &why) && last.done)
             last.done(last.ctx, NULL);
         return;
     }
-    if (!fail_all(s, &why))
+    if (!fail_all(s, &why) || s->told)
         return;
+    s->told = true;
     if (!was_ready)
         s->ev.on_ready(s->ev.ctx, &why);
     else if (s->ev.on_lost)
@@ -287,16 +292,14 @@ static struct shim *client_free(struct shim *s)
 
     if (!s)
         return NULL;
-    if (s->freed)
-        *s->freed = true;
-    s->freed = NULL;
     err_set(&why, ERR_CANCELED, "let go");
     s->chan = shim_chan_free(s->chan);
     loop_timer_del(&s->timer);
     (void)fail_all(s, &why);
     child_free(s->child);
-    fd_close(s->netns);
-    return mem_free(s);
+    s->netns = fd_close(s->netns);
+    s->gone = true;
+    return s->busy ? NULL : mem_free(s);
 }
 
 /* Takes sock. */

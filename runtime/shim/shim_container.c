@@ -150,6 +150,7 @@ static int container_created(struct shim_box_container *c, struct err *err)
 static void container_started(struct shim_box_container *c)
 {
     loop_io_del(&c->on_sync);
+    c->proc.sync = fd_close(c->proc.sync);
     if (!c->going)                           /* died before it was let go: its exit comes next */
         return;
     c->info.state = SHIM_RUNNING;

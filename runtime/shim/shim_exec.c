@@ -46,6 +46,7 @@ static bool exec_listen(struct shim_exec_proc *e)
     }
     if (step == OCI_STARTED) {
         loop_io_del(&e->on_sync);
+        e->proc.sync = fd_close(e->proc.sync);
         e->started = true;
         exec_tell_started(e, NULL);
     }

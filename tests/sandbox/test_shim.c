@@ -1,0 +1,609 @@
+/* A pod's life through the client's door, with a real shim and real containers. The program in them is this binary. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/base/fd.h"
+#include "core/base/mem.h"
+#include "core/base/proc.h"
+#include "runtime/shim/shim.h"
+#include "runtime/shim/shim_client.h"
+#include "runtime/shim/shim_state.h"
+#include "tests/harness/test.h"
+
+/* --- inside */
+
+static int prog_serve(void)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(8080),
+                             .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    int fd = socket(AF_INET, SOCK_STREAM, 0), one;
+
+    if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 4) < 0)
+        return 3;
+    printf("ready\n");
+    fflush(stdout);
+    one = accept(fd, NULL, NULL);
+    return write(one, "hello", 5) == 5 ? 0 : 4;
+}
+
+static int prog_main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    char text[256];
+
+    if (strcmp(what, "print") == 0) {
+        printf("one\ntwo\n");
+        fflush(stdout);
+        fprintf(stderr, "bad");
+        return 5;
+    }
+    if (strcmp(what, "cat") == 0) {
+        while (fgets(text, sizeof(text), stdin))
+            printf("got %s", text), fflush(stdout);
+        return 0;
+    }
+    if (strcmp(what, "eat") == 0)
+        for (;;)
+            memset(malloc(1 << 20), 1, 1 << 20);
+    if (strcmp(what, "flood") == 0)
+        for (int i = 0; i < 2000; i++)
+            printf("line %d of some length to fill a log\n", i);
+    if (strcmp(what, "serve") == 0)
+        return prog_serve();
+    if (strcmp(what, "wait") == 0) {
+        signal(SIGTERM, SIG_DFL);
+        for (;;)
+            pause();
+    }
+    if (strcmp(what, "host") == 0) {
+        gethostname(text, sizeof(text));
+        printf("%s %d\n", text, getpid());
+    }
+    return 0;
+}
+
+TEST_VERB(prog, "prog", prog_main)
+TEST_VERB(shim, SHIM_VERB, shim_main)
+
+/* --- outside */
+
+struct seen { char id[64]; enum shim_state state; int exit_code, signal; bool oom; pid_t pid; char note[64]; };
+
+struct scene {
+    struct arena *a;
+    struct loop *loop;
+    struct cgroup *cg;
+    struct buf cg_text;
+    struct shim *shim;
+    struct shim_opts opts;
+    bool ready, lost, done;
+    struct err err;
+    struct seen seen[16];
+    size_t n_seen;
+    int exec_exit, exec_pid, pty, dial_fd, attach_ended;
+    char exe[256];
+};
+
+static const struct shim_driver *driver(void)
+{
+    return shim_client_driver();
+}
+
+static void on_ready(void *ctx, const struct err *err)
+{
+    struct scene *s = ctx;
+
+    s->ready = true;
+    s->err = err ? *err : ERR_INIT;
+}
+
+static void on_container(void *ctx, const struct shim_container *c)
+{
+    struct scene *s = ctx;
+    struct seen *e = NULL;
+
+    for (size_t i = 0; i < s->n_seen; i++)
+        e = strcmp(s->seen[i].id, c->id) == 0 ? &s->seen[i] : e;
+    if (!e)
+        e = &s->seen[s->n_seen++];
+    snprintf(e->id, sizeof(e->id), "%s", c->id);
+    snprintf(e->note, sizeof(e->note), "%s", c->note);
+    e->state = c->state;
+    e->exit_code = c->exit_code;
+    e->signal = c->signal;
+    e->oom = c->oom_killed;
+    e->pid = c->pid;
+}
+
+static void on_lost(void *ctx, const struct err *why)
+{
+    struct scene *s = ctx;
+
+    s->lost = true;
+    s->err = *why;
+}
+
+static void on_done(void *ctx, const struct err *err)
+{
+    struct scene *s = ctx;
+
+    s->done = true;
+    s->err = err ? *err : ERR_INIT;
+}
+
+static struct shim_events events(struct scene *s)
+{
+    return (struct shim_events){ on_ready, on_container, on_lost, s };
+}
+
+#define UNTIL(s, cond)                                                                             \
+    do {                                                                                           \
+        for (int until_ = 0; !(cond) && until_ < 1000; until_++)                                   \
+            loop_step((s)->loop, 10);                                                              \
+        if (!(cond))                                                                               \
+            test_fail(__FILE__, __LINE__, "never: %s (%s)", #cond, (s)->err.msg);                  \
+    } while (0)
+
+#define DO(s, call)                                                                                \
+    do {                                                                                           \
+        (s)->done = false;                                                                         \
+        call;                                                                                      \
+        UNTIL(s, (s)->done);                                                                       \
+        if ((s)->err.code)                                                                         \
+            test_fail(__FILE__, __LINE__, "%s: %s", #call, (s)->err.msg);                          \
+    } while (0)
+
+static struct scene *scene_make(void)
+{
+    struct scene *s = NEW(struct scene);
+    ssize_t n = readlink("/proc/self/exe", s->exe, sizeof(s->exe) - 1);
+
+    if (getenv("INRO_SAN") && *getenv("INRO_SAN"))
+        test_skip("sanitized binaries do not run in an empty root file system");
+    EXPECT(n > 0);
+    s->a = arena_new(0);
+    if (geteuid() != 0 || cgroup_open(&s->cg, strrchr(test_tmpdir(), '/') + 1, &s->err) < 0)
+        test_skip(geteuid() != 0 ? "needs root" : s->err.msg);
+    EXPECT_OK(cgroup_make(s->cg, "pod1", NULL, &s->err), &s->err);
+    cgroup_describe(s->cg, &s->cg_text);
+    EXPECT_OK(loop_new(&s->loop, env_real(), &s->err), &s->err);
+    s->opts = (struct shim_opts){ .dir = arena_printf(s->a, "%s/pod", test_tmpdir()),
+                                  .cgroup = s->cg_text.p, .cgroup_path = "pod1",
+                                  .hostname = "mypod", .netns = -1 };
+    mkdir(arena_printf(s->a, "%s/low", test_tmpdir()), 0755);
+    return s;
+}
+
+static void scene_start(struct scene *s)
+{
+    struct shim_events ev = events(s);
+
+    EXPECT_OK(driver()->start(NULL, &s->shim, s->loop, &s->opts, &ev, &s->err), &s->err);
+    UNTIL(s, s->ready);
+    EXPECT_STR(s->err.msg, "");
+}
+
+static struct oci_plan *scene_plan(struct scene *s, const char *id, const char *what)
+{
+    struct oci_plan *p = ANEW(s->a, struct oci_plan);
+    struct plan_mount *m;
+
+    plan_defaults(p, s->a, false);
+    p->id = id;
+    p->no_new_privs = true;
+    plan_add_text(&p->rootfs.lower, s->a, arena_printf(s->a, "%s/low", test_tmpdir()));
+    p->rootfs.upper = arena_printf(s->a, "%s/up-%s", test_tmpdir(), id);
+    p->rootfs.work = arena_printf(s->a, "%s/work-%s", test_tmpdir(), id);
+    mkdir(p->rootfs.upper, 0755);
+    mkdir(p->rootfs.work, 0755);
+    m = plan_add_mount(p, s->a);
+    *m = (struct plan_mount){ .kind = PLAN_BIND, .source = s->exe, .dest = "/bin/t", .read_only = true };
+    plan_add_text(&p->args, s->a, "/bin/t");
+    plan_add_text(&p->args, s->a, "prog");
+    plan_add_text(&p->args, s->a, what);
+    return p;
+}
+
+static const char *scene_log(struct scene *s, const char *id)
+{
+    return arena_printf(s->a, "%s/%s.log", test_tmpdir(), id);
+}
+
+static struct shim_create scene_create(struct scene *s, const char *id, const char *what)
+{
+    return (struct shim_create){ .id = id, .note = "my note", .plan = scene_plan(s, id, what),
+                                 .log_path = scene_log(s, id) };
+}
+
+static struct seen *scene_seen(struct scene *s, const char *id)
+{
+    static struct seen none;
+
+    for (size_t i = 0; i < s->n_seen; i++)
+        if (strcmp(s->seen[i].id, id) == 0)
+            return &s->seen[i];
+    return &none;
+}
+
+static void scene_run(struct scene *s, const struct shim_create *c)
+{
+    DO(s, driver()->create_container(s->shim, c, on_done, s));
+    EXPECT_EQ(scene_seen(s, c->id)->state, SHIM_CREATED);
+    DO(s, driver()->start_container(s->shim, c->id, on_done, s));
+}
+
+static char *scene_text(struct scene *s, const char *path)
+{
+    struct buf b = BUF_INIT;
+
+    EXPECT_OK(fd_read_file(&b, AT_FDCWD, path, 1 << 20, &s->err), &s->err);
+    return buf_take(&b, NULL);
+}
+
+static void scene_stop(struct scene *s)
+{
+    DO(s, driver()->shutdown(s->shim, on_done, s));
+    EXPECT(!s->lost);
+    driver()->free(s->shim);
+}
+
+static void scene_end(struct scene *s)
+{
+    char text[64];
+
+    EXPECT_EQ(cgroup_count(s->cg, "", &s->err), 0);
+    EXPECT_OK(cgroup_remove(s->cg, "", &s->err), &s->err);
+    snprintf(text, sizeof(text), "%s/netns", s->opts.dir);
+    EXPECT(access(text, F_OK) < 0);
+    EXPECT(!strstr(scene_text(s, "/proc/self/mountinfo"), s->opts.dir));
+    loop_free(s->loop);
+    cgroup_free(s->cg);
+    buf_deinit(&s->cg_text);
+    arena_free(s->a);
+    mem_free(s);
+}
+
+static void expect_text(const char *text, const char *part)
+{
+    if (!strstr(text, part))
+        test_fail(__FILE__, __LINE__, "no \"%s\" in:\n%s", part, text);
+}
+
+TEST(container_runs_and_logs)
+{
+    struct scene *s = scene_make();
+    struct shim_create c = scene_create(s, "c1", "print");
+    char *log;
+
+    scene_start(s);
+    EXPECT(driver()->netns(s->shim) >= 0);
+    scene_run(s, &c);
+    UNTIL(s, scene_seen(s, "c1")->state == SHIM_EXITED);
+    EXPECT_EQ(scene_seen(s, "c1")->exit_code, 5);
+    EXPECT_EQ(scene_seen(s, "c1")->pid, 0);
+    EXPECT_STR(scene_seen(s, "c1")->note, "my note");
+    log = scene_text(s, c.log_path);
+    expect_text(log, "Z stdout F one\n");
+    expect_text(log, "Z stdout F two\n");
+    expect_text(log, "Z stderr F bad\n");
+    EXPECT_EQ(log[4], '-');
+    EXPECT_EQ(log[29], 'Z');
+    DO(s, driver()->remove_container(s->shim, "c1", on_done, s));
+    c.id = "c1";                                     /* the name is free again */
+    scene_run(s, &c);
+    UNTIL(s, scene_seen(s, "c1")->state == SHIM_EXITED);
+    scene_stop(s);
+    scene_end(s);
+}
+
+TEST(failures_are_told)
+{
+    struct scene *s = scene_make();
+    struct shim_create c = scene_create(s, "c1", "print");
+
+    scene_start(s);
+    ((struct oci_plan *)c.plan)->args.v[0] = "/nope";
+    driver()->create_container(s->shim, &c, on_done, s);
+    UNTIL(s, s->done);
+    expect_text(s->err.msg, "exec: \"/nope\": stat /nope: no such file or directory");
+    s->done = false;
+    driver()->start_container(s->shim, "c1", on_done, s);
+    UNTIL(s, s->done);
+    EXPECT_EQ(s->err.code, ERR_NOT_FOUND);
+    scene_stop(s);
+    s->opts.cgroup = "broken";
+    s->ready = false;
+    EXPECT_OK(driver()->start(NULL, &s->shim, s->loop, &s->opts, &(struct shim_events){ on_ready,
+              on_container, on_lost, s }, &s->err), &s->err);
+    UNTIL(s, s->ready);
+    expect_text(s->err.msg, "bad cgroup description");
+    driver()->free(s->shim);
+    scene_end(s);
+}
+
+TEST(kill_and_out_of_memory)
+{
+    struct scene *s = scene_make();
+    struct shim_create c = scene_create(s, "c1", "wait"), m = scene_create(s, "c2", "eat");
+    struct cgroup_limits l = { .memory_max_bytes = 32 << 20 };
+
+    scene_start(s);
+    scene_run(s, &c);
+    EXPECT_EQ(scene_seen(s, "c1")->state, SHIM_RUNNING);
+    DO(s, driver()->kill_container(s->shim, "c1", SIGKILL, on_done, s));
+    UNTIL(s, scene_seen(s, "c1")->state == SHIM_EXITED);
+    EXPECT_EQ(scene_seen(s, "c1")->exit_code, 137);
+    EXPECT_EQ(scene_seen(s, "c1")->signal, 9);
+    EXPECT(!scene_seen(s, "c1")->oom);
+    if (cgroup_has(s->cg, "memory")) {
+        m.limits = &l;
+        scene_run(s, &m);
+        UNTIL(s, scene_seen(s, "c2")->state == SHIM_EXITED);
+        EXPECT_EQ(scene_seen(s, "c2")->exit_code, 137);
+        EXPECT(scene_seen(s, "c2")->oom);
+    }
+    scene_stop(s);
+    scene_end(s);
+}
+
+static void on_attached(void *ctx, const struct err *err)
+{
+    on_done(ctx, err);
+}
+
+static void on_attach_end(void *ctx)
+{
+    ((struct scene *)ctx)->attach_ended++;
+}
+
+TEST(attach_reads_and_types)
+{
+    struct scene *s = scene_make();
+    struct shim_create c = scene_create(s, "c1", "cat");
+    int in[2], out[2];
+    char text[256] = "";
+
+    scene_start(s);
+    c.with_stdin = c.stdin_once = true;
+    scene_run(s, &c);
+    EXPECT(pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0);
+    s->done = false;
+    driver()->attach(s->shim, &(struct shim_attach){ "c1", in[0], out[1], -1, on_attached, on_attach_end, s });
+    close(in[0]);
+    close(out[1]);
+    UNTIL(s, s->done);
+    EXPECT_EQ(write(in[1], "abc\n", 4), 4);
+    EXPECT(read(out[0], text, sizeof(text) - 1) > 0);
+    EXPECT_STR(text, "got abc\n");
+    close(in[1]);                                    /* its input ends with ours */
+    UNTIL(s, scene_seen(s, "c1")->state == SHIM_EXITED);
+    EXPECT_EQ(scene_seen(s, "c1")->exit_code, 0);
+    UNTIL(s, s->attach_ended == 1);
+    EXPECT_EQ(read(out[0], text, sizeof(text)), 0);
+    scene_stop(s);
+    scene_end(s);
+}
+
+static void on_exec_started(void *ctx, const struct err *err, pid_t pid, int pty)
+{
+    struct scene *s = ctx;
+
+    s->exec_pid = pid;
+    s->pty = pty;
+    on_done(ctx, err);
+}
+
+static void on_exec_exit(void *ctx, int code, int sig)
+{
+    struct scene *s = ctx;
+
+    (void)sig;
+    s->exec_exit = code;
+}
+
+static struct shim_exec scene_exec(struct scene *s, const char *what)
+{
+    struct oci_plan *p = scene_plan(s, "e", what);
+
+    p->mounts.len = 0;
+    p->rootfs = (struct plan_rootfs){ 0 };
+    s->exec_exit = -1;
+    return (struct shim_exec){ .container_id = "c1", .plan = p, .fds = { -1, -1, -1 },
+                               .on_started = on_exec_started, .on_exit = on_exec_exit, .ctx = s };
+}
+
+TEST(exec_with_and_without_terminal)
+{
+    struct scene *s = scene_make();
+    struct shim_create c = scene_create(s, "c1", "wait");
+    struct shim_exec e = scene_exec(s, "host");
+    char text[256] = "";
+    int fds[2];
+
+    scene_start(s);
+    scene_run(s, &c);
+    EXPECT(pipe2(fds, O_CLOEXEC) == 0);
+    e.fds[1] = fds[1];
+    DO(s, driver()->exec(s->shim, &e));
+    close(fds[1]);
+    UNTIL(s, s->exec_exit >= 0);
+    EXPECT_EQ(s->exec_exit, 0);
+    EXPECT(read(fds[0], text, sizeof(text) - 1) > 0);
+    EXPECT_STR(text, "mypod 2\n");
+    e = scene_exec(s, "print");
+    ((struct oci_plan *)e.plan)->tty = true;
+    DO(s, driver()->exec(s->shim, &e));
+    EXPECT(s->pty >= 0);
+    memset(text, 0, sizeof(text));
+    EXPECT(read(s->pty, text, sizeof(text) - 1) > 0);
+    expect_text(text, "one\r\n");
+    UNTIL(s, s->exec_exit >= 0);
+    EXPECT_EQ(s->exec_exit, 5);
+    e = scene_exec(s, "host");
+    ((struct oci_plan *)e.plan)->args.v[0] = "sh";
+    s->done = false;
+    driver()->exec(s->shim, &e);
+    UNTIL(s, s->done);
+    expect_text(s->err.msg, "exec: \"sh\": executable file not found in $PATH");
+    e = scene_exec(s, "wait");
+    s->done = false;
+    driver()->exec(s->shim, &e);
+    UNTIL(s, s->done && s->exec_pid > 0);
+    driver()->kill_container(s->shim, "c1", SIGKILL, on_done, s);    /* takes the other along */
+    UNTIL(s, s->exec_exit == 137 && scene_seen(s, "c1")->state == SHIM_EXITED);
+    scene_stop(s);
+    scene_end(s);
+}
+
+static void on_dialed(void *ctx, const struct err *err, int fd)
+{
+    struct scene *s = ctx;
+
+    s->dial_fd = fd;
+    on_done(ctx, err);
+}
+
+TEST(dial_into_the_pod)
+{
+    struct scene *s = scene_make();
+    struct shim_create c = scene_create(s, "c1", "serve");
+    char text[16] = "";
+    struct stat st;
+
+    scene_start(s);
+    s->done = false;
+    driver()->dial(s->shim, 8080, on_dialed, s);
+    UNTIL(s, s->done);
+    expect_text(s->err.msg, "Connection refused");
+    scene_run(s, &c);
+    UNTIL(s, stat(c.log_path, &st) == 0 && st.st_size > 0);
+    DO(s, driver()->dial(s->shim, 8080, on_dialed, s));
+    EXPECT_EQ(read(s->dial_fd, text, sizeof(text)), 5);
+    EXPECT_STR(text, "hello");
+    scene_stop(s);
+    scene_end(s);
+}
+
+TEST(shared_pids)
+{
+    struct scene *s = scene_make();
+    struct shim_create c = scene_create(s, "c1", "host");
+
+    s->opts.share_pids = true;
+    scene_start(s);
+    scene_run(s, &c);
+    UNTIL(s, scene_seen(s, "c1")->state == SHIM_EXITED);
+    expect_text(scene_text(s, c.log_path), " mypod 2\n");
+    scene_stop(s);
+    scene_end(s);
+}
+
+/* The node role is a process apart here, killed without warning; the next one finds the same containers. */
+TEST(survives_its_owner)
+{
+    struct scene *s = scene_make();
+    struct shim_create c = scene_create(s, "c1", "wait"), d = scene_create(s, "c2", "print");
+    struct shim_events ev = events(s);
+    pid_t pids[2] = { 0 }, owner;
+    int pair[2], status;
+
+    EXPECT(pipe2(pair, O_CLOEXEC) == 0);
+    owner = fork();
+    if (owner == 0) {
+        loop_free(s->loop);
+        EXPECT_OK(loop_new(&s->loop, env_real(), &s->err), &s->err);
+        scene_start(s);
+        scene_run(s, &c);
+        pids[0] = scene_seen(s, "c1")->pid;
+        pids[1] = driver()->pid(s->shim);
+        EXPECT_EQ(write(pair[1], pids, sizeof(pids)), sizeof(pids));
+        pause();
+    }
+    close(pair[1]);
+    EXPECT_EQ(read(pair[0], pids, sizeof(pids)), sizeof(pids));
+    kill(owner, SIGKILL);
+    EXPECT_EQ(waitpid(owner, &status, 0), owner);
+    EXPECT_OK(driver()->adopt(NULL, &s->shim, s->loop, s->opts.dir, &ev, &s->err), &s->err);
+    UNTIL(s, s->ready);
+    EXPECT_EQ(scene_seen(s, "c1")->state, SHIM_RUNNING);
+    EXPECT_EQ(scene_seen(s, "c1")->pid, pids[0]);
+    EXPECT_STR(scene_seen(s, "c1")->note, "my note");
+    EXPECT_EQ(driver()->pid(s->shim), pids[1]);
+    scene_run(s, &d);
+    UNTIL(s, scene_seen(s, "c2")->state == SHIM_EXITED);
+    EXPECT_EQ(scene_seen(s, "c2")->exit_code, 5);
+    driver()->free(s->shim);                         /* let go, found again */
+    s->ready = false;
+    EXPECT_OK(driver()->adopt(NULL, &s->shim, s->loop, s->opts.dir, &ev, &s->err), &s->err);
+    UNTIL(s, s->ready);
+    scene_stop(s);
+    EXPECT_ERR(driver()->adopt(NULL, &s->shim, s->loop, s->opts.dir, &ev, &s->err), &s->err,
+               ERR_NOT_FOUND);
+    scene_end(s);
+}
+
+TEST(a_dead_shim_is_noticed)
+{
+    struct scene *s = scene_make();
+    struct shim_create c = scene_create(s, "c1", "wait");
+    struct shim_state_file f;
+
+    scene_start(s);
+    scene_run(s, &c);
+    EXPECT_OK(shim_state_read(&f, s->a, s->opts.dir, &s->err), &s->err);
+    EXPECT_EQ(f.shim_pid, driver()->pid(s->shim));
+    EXPECT_EQ(f.len, 1);
+    EXPECT_EQ(f.containers[0].state, SHIM_RUNNING);
+    kill(driver()->pid(s->shim), SIGKILL);
+    UNTIL(s, s->lost);
+    driver()->free(s->shim);
+    EXPECT_OK(cgroup_kill(s->cg, "pod1", &s->err), &s->err);
+    for (int i = 0; i < 200 && cgroup_count(s->cg, "pod1", NULL) > 0; i++)
+        usleep(10000);
+    EXPECT_OK(shim_state_clean(s->opts.dir, &s->err), &s->err);
+    scene_end(s);
+}
+
+TEST(log_rotates)
+{
+    struct scene *s = scene_make();
+    struct shim_create c = scene_create(s, "c1", "flood");
+
+    scene_start(s);
+    c.log_bytes_max = 40000;
+    c.log_files_max = 3;
+    scene_run(s, &c);
+    UNTIL(s, scene_seen(s, "c1")->state == SHIM_EXITED);
+    EXPECT(access(arena_printf(s->a, "%s.2", c.log_path), F_OK) == 0);
+    EXPECT(access(arena_printf(s->a, "%s.3", c.log_path), F_OK) < 0);
+    expect_text(scene_text(s, c.log_path), "line 1999 of");
+    scene_stop(s);
+    scene_end(s);
+}
+
+/* What a pod costs: the shim's own memory, and no more than a shared part of the program's pages. */
+TEST(shim_is_small)
+{
+    struct scene *s = scene_make();
+    struct shim_create c = scene_create(s, "c1", "wait");
+    char path[64], *text;
+    long anon = 0;
+
+    scene_start(s);
+    scene_run(s, &c);
+    snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)driver()->pid(s->shim));
+    text = scene_text(s, path);
+    printf("%s", text);
+    anon = strtol(strstr(text, "Pss_Anon:") + 9, NULL, 10);
+    if (anon >= 1024)
+        test_fail(__FILE__, __LINE__, "%ld KB:\n%s", anon, text);
+    scene_stop(s);
+    scene_end(s);
+}
