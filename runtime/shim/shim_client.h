@@ -100,7 +100,7 @@ struct shim_attach {
 };
 
 typedef void shim_done(void *ctx, const struct err *err);                /* err NULL: done */
-typedef void shim_dialed(void *ctx, const struct err *err, int fd);      /* fd: the callee's to close */
+typedef void shim_dialed(void *ctx, const struct err *err, int fd);      /* fd: the callee's, non-blocking */
 
 struct shim_driver {
     int (*start)(void *driver, struct shim **out, struct loop *l, const struct shim_opts *o,

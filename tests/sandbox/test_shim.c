@@ -485,6 +485,7 @@ TEST(dial_into_the_pod)
     scene_run(s, &c);
     UNTIL(s, stat(c.log_path, &st) == 0 && st.st_size > 0);
     DO(s, driver()->dial(s->shim, 8080, on_dialed, s));
+    EXPECT_EQ(poll(&(struct pollfd){ .fd = s->dial_fd, .events = POLLIN }, 1, 5000), 1);
     EXPECT_EQ(read(s->dial_fd, text, sizeof(text)), 5);
     EXPECT_STR(text, "hello");
     scene_stop(s);
