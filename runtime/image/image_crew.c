@@ -237,17 +237,13 @@ void image_layer_deinit(struct image_layer *l, const struct image_store *s)
     l->tmp[0] = 0;
 }
 
-int image_layers_commit(struct image_layer *v, size_t n, const struct image_store *s, struct err *err)
+int image_layer_commit(struct image_layer *l, const struct image_store *s, struct err *err)
 {
-    if (image_store_sync(s, err) < 0)
-        return -1;
-    for (size_t i = 0; i < n; i++) {
-        if (!v[i].tmp[0])
-            continue;
-        check(v[i].task.answered && !v[i].task.running);
-        if (image_store_put_layer(s, v[i].tmp, v[i].diff_id, v[i].task.done.disk_bytes, err) < 0)
-            return err_wrap(err, "%s", v[i].task.what);
-        v[i].tmp[0] = 0;
-    }
+    if (!l->tmp[0])
+        return 0;
+    check(l->task.answered && !l->task.running);
+    if (image_store_put_layer(s, l->tmp, l->diff_id, l->task.done.disk_bytes, err) < 0)
+        return err_wrap(err, "%s", l->task.what);
+    l->tmp[0] = 0;
     return 0;
 }

@@ -70,7 +70,7 @@ struct image_layer_source { int input; int64_t offset, length; const char *diges
 int image_layer_start(struct image_layer *l, struct image_crew *c, const char *diff_id,
                       const struct image_layer_source *from, struct err *err);
 void image_layer_deinit(struct image_layer *l, const struct image_store *s);   /* removes what is not done */
-/* All at once: sync, then names. */
-int image_layers_commit(struct image_layer *v, size_t n, const struct image_store *s, struct err *err);
+/* Gives it its name; after image_store_sync(). Nothing to do for one that was there already. */
+int image_layer_commit(struct image_layer *l, const struct image_store *s, struct err *err);
 
 #endif

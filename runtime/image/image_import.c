@@ -76,8 +76,11 @@ static int import_commit(struct import *in, struct err *err)
 
     if (image_store_put_blob(s, im->id, im->config_bytes.p, im->config_bytes.len, err) < 0 ||
         image_store_put_blob(s, im->manifest, im->manifest_bytes.p, im->manifest_bytes.len, err) < 0 ||
-        image_layers_commit(in->layers, im->config.n_layers, s, err) < 0)
+        image_store_sync(s, err) < 0)
         return -1;
+    for (size_t i = 0; i < im->config.n_layers; i++)
+        if (image_layer_commit(&in->layers[i], s, err) < 0)
+            return -1;
     return image_index_add(s, &n, err);
 }
 

@@ -23,7 +23,7 @@ static bool load_has(const char *const *list, size_t n, const char *text)
     return false;
 }
 
-/* Names with a tag go to names, repository@target of every name to digests. */
+/* Names without a digest go to names, repository@target of every name to digests. */
 static void load_names(struct image *im, const struct image_index_entry *e)
 {
     const char **names = arena_alloc(im->arena, (e->refs.len + 1) * sizeof(*names));
@@ -37,7 +37,7 @@ static void load_names(struct image *im, const struct image_index_entry *e)
 
         if (image_ref_parse(&ref, r->name, NULL) < 0)
             continue;
-        if (ref.tag[0])
+        if (!ref.digest[0])
             names[n++] = arena_strdup(im->arena, r->name);
         digest = arena_printf(im->arena, "%s/%s@%s", ref.domain, ref.path, r->target);
         if (!load_has(digests, d, digest))

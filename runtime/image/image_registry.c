@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -64,14 +64,15 @@ static void registry_read_endpoint(struct image_endpoint *e, const struct json *
 static int registry_read_plan(struct registry *r, int fd, struct err *err)
 {
     _cleanup_(mem_freep) char *text = NULL;
-    off_t len = lseek(fd, 0, SEEK_END);
     struct json *doc, *item;
+    struct stat st;
 
-    if (len <= 0 || len > IMAGE_PULL_PLAN_BYTES_MAX || lseek(fd, 0, SEEK_SET) < 0)
+    if (fstat(fd, &st) < 0 || st.st_size > IMAGE_PULL_PLAN_BYTES_MAX)
         return err_set(err, ERR_FAILED, "the plan of the pull is not there");
-    text = mem_alloc((size_t)len);
-    if (fd_read_all(fd, text, (size_t)len, err) < 0 ||
-        json_parse(&doc, r->arena, text, (size_t)len, NULL, err) < 0)
+    text = mem_alloc((size_t)st.st_size + 1);
+    if (pread(fd, text, (size_t)st.st_size, 0) != st.st_size)   /* brothers read it too: no seeking */
+        return err_sys(err, "read the plan");
+    if (json_parse(&doc, r->arena, text, (size_t)st.st_size, NULL, err) < 0)
         return err_wrap(err, "plan");
     snprintf(r->ref.domain, sizeof(r->ref.domain), "%s", registry_text(doc, "domain"));
     snprintf(r->ref.path, sizeof(r->ref.path), "%s", registry_text(doc, "path"));
@@ -207,7 +208,7 @@ static int registry_resolve_with(struct registry *r, struct image_fetch *f, stru
     int ret = -1;
 
     snprintf(what, sizeof(what), "manifests/%s", name);
-    snprintf(out->target, sizeof(out->target), "%s", r->ref.digest);
+    str_copy(out->target, sizeof(out->target), r->ref.digest, NULL);
     if (registry_get_doc(&d, f, what, out->target, err) == 0 &&
         registry_save(&d, files.target, err) == 0 &&
         registry_descend(r, f, &d, &m, out, err) == 0 &&
