@@ -239,10 +239,12 @@ void image_layer_deinit(struct image_layer *l, const struct image_store *s)
 
 int image_layer_commit(struct image_layer *l, const struct image_store *s, struct err *err)
 {
+    struct image_store_sizes sizes = { l->task.done.disk_bytes, l->task.done.entries };
+
     if (!l->tmp[0])
         return 0;
     check(l->task.answered && !l->task.running);
-    if (image_store_put_layer(s, l->tmp, l->diff_id, l->task.done.disk_bytes, err) < 0)
+    if (image_store_put_layer(s, l->tmp, l->diff_id, &sizes, err) < 0)
         return err_wrap(err, "%s", l->task.what);
     l->tmp[0] = 0;
     return 0;

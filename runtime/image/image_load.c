@@ -84,7 +84,7 @@ static int load_entry(struct image **out, const struct image_store *s,
     im->pinned = e->pinned;
     load_config(im, &c);
     for (size_t i = 0; i < c.n_layers; i++)
-        im->disk_bytes += image_store_layer_bytes(s, c.layers[i]);
+        im->disk_bytes += image_store_layer_bytes(s, c.layers[i], NULL);
     im->arena = a;
     load_names(im, e);
     a = NULL;

@@ -209,7 +209,7 @@ bool image_store_has_layer(const struct image_store *s, const char *diff_id)
     return fstatat(s->fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
-int64_t image_store_layer_bytes(const struct image_store *s, const char *diff_id)
+int64_t image_store_layer_bytes(const struct image_store *s, const char *diff_id, int64_t *files)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(64u << 10);
     _cleanup_buf_ struct buf b = BUF_INIT;
@@ -219,18 +219,21 @@ int64_t image_store_layer_bytes(const struct image_store *s, const char *diff_id
     store_layer_path(path, diff_id, "/info");
     if (fd_read_file(&b, s->fd, path, STORE_INFO_BYTES_MAX, NULL) < 0 ||
         json_parse(&doc, a, b.p, b.len, NULL, NULL) < 0)
-        return 0;
+        doc = NULL;
+    if (files)
+        *files = json_get_int(doc, "files", 0);
     return json_get_int(doc, "bytes", 0);
 }
 
 int image_store_put_layer(const struct image_store *s, const char *tmp, const char *diff_id,
-                          int64_t bytes, struct err *err)
+                          const struct image_store_sizes *sizes, struct err *err)
 {
-    char path[STORE_PATH_BYTES], info[64];
+    char path[STORE_PATH_BYTES], info[96];
     int n;
 
     snprintf(path, sizeof(path), "%s/info", tmp);
-    n = snprintf(info, sizeof(info), "{\"bytes\":%lld}\n", (long long)bytes);
+    n = snprintf(info, sizeof(info), "{\"bytes\":%lld,\"files\":%lld}\n", (long long)sizes->bytes,
+                 (long long)sizes->files);
     if (fd_write_file(s->fd, path, info, (size_t)n, 0644, err) < 0)
         return -1;
     if (fchmodat(s->fd, tmp, 0711, 0) < 0)
@@ -289,7 +292,7 @@ static int store_sweep_dir(const struct image_store *s, const char *dir, const s
             continue;
         snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
         if (str_eq(dir, "layers") && image_digest_ok(digest))
-            *freed += image_store_layer_bytes(s, digest);
+            *freed += image_store_layer_bytes(s, digest, NULL);
         if (image_store_doom(s, path, tmp, err) < 0) {
             closedir(d);
             return -1;
@@ -336,6 +339,7 @@ int image_store_sweep(const struct image_store *s, int64_t *freed_bytes, struct 
     if (store_sweep_dir(s, "layers", keep, &freed, err) < 0 ||
         store_sweep_dir(s, "blobs/sha256", keep, &freed, err) < 0)
         goto done;
+    lock = fd_close(lock);              /* removing may take long: leases need not wait for it */
     store_empty_tmp(s);
     if (freed_bytes)
         *freed_bytes = freed;

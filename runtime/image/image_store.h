@@ -50,12 +50,14 @@ int image_store_get_blob(struct buf *out, const struct image_store *s, const cha
 void image_store_touch(const struct image_store *s, const char *id);
 int64_t image_store_used_s(const struct image_store *s, const char *id);
 
-/* Layers: layers/HEX/fs and layers/HEX/info, {"bytes":N,"entries":N}. */
+/* Layers: layers/HEX/fs and layers/HEX/info, {"bytes":N,"files":N}. */
 bool image_store_has_layer(const struct image_store *s, const char *diff_id);
-int64_t image_store_layer_bytes(const struct image_store *s, const char *diff_id);
+/* What it takes on the disk; *files may be NULL. */
+int64_t image_store_layer_bytes(const struct image_store *s, const char *diff_id, int64_t *files);
+struct image_store_sizes { int64_t bytes, files; };
 /* Gives the finished and synced directory `tmp`, which holds fs, its name. One that is there already is fine. */
 int image_store_put_layer(const struct image_store *s, const char *tmp, const char *diff_id,
-                          int64_t bytes, struct err *err);
+                          const struct image_store_sizes *sizes, struct err *err);
 
 /* Removes layers and blobs that neither index nor leases name, and all of tmp. Call with the sweep lock. */
 int image_store_sweep(const struct image_store *s, int64_t *freed_bytes, struct err *err);
