@@ -139,7 +139,7 @@ const struct crypto_key *crypto_csr_key(const struct crypto_csr *c);      /* pub
 /* kid NULL: crypto_key_id(). claims: a JSON object's text. */
 int crypto_jwt_sign(struct buf *out, const struct crypto_key *key, const char *kid, struct slice claims,
                     struct err *err);
-/* Checks form and signature by the key that matches `kid` (all keys when it has none) and hands out the
+/* Checks form and signature by the key that matches `kid` (all keys when none does) and hands out the
  * claims' text. Times and audience are the caller's to judge. ERR_INVALID: no JWT; ERR_DENIED: no key signed it. */
 int crypto_jwt_verify(struct buf *claims, struct slice token, const struct crypto_key *const *keys, size_t n_keys,
                       struct err *err);

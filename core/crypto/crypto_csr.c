@@ -46,7 +46,8 @@ static const struct { struct slice oid; mbedtls_md_type_t md; psa_algorithm_t ha
 
 static int csr_check(const mbedtls_x509_csr *csr, struct err *err)
 {
-    struct slice oid = { (const char *)csr->sig_oid.p, csr->sig_oid.len }, sig;
+    struct slice oid = { (const char *)csr->sig_oid.p, csr->sig_oid.len };
+    struct slice sig = { NULL, 0 };
     unsigned char hash[CRYPTO_DIGEST_MAX];
     size_t n = 0;
 

@@ -90,9 +90,12 @@ int crypto_jwt_sign(struct buf *out, const struct crypto_key *key, const char *k
     return 0;
 }
 
-static bool jwt_verify_one(const struct jwt_alg *alg, const struct crypto_key *k, struct slice text,
-                           const struct buf *sig)
+struct jwt_signed { struct slice text; const struct buf *sig; };
+
+static bool jwt_verify_one(const struct jwt_alg *alg, const struct crypto_key *k, const struct jwt_signed *what)
 {
+    struct slice text = what->text;
+    const struct buf *sig = what->sig;
     _cleanup_buf_ struct buf der = BUF_INIT;
     unsigned char hash[CRYPTO_DIGEST_MAX];
     const unsigned char *s = (const unsigned char *)sig->p;
@@ -116,6 +119,23 @@ static bool jwt_verify_one(const struct jwt_alg *alg, const struct crypto_key *k
         slen = der.len;
     }
     return mbedtls_pk_verify((mbedtls_pk_context *)&k->pk, alg->md, hash, len, s, slen) == 0;
+}
+
+/* The key that is named; all keys when it is unknown, since a key may be known under another name. */
+static bool jwt_verify_any(const struct jwt_alg *alg, const char *kid, const struct crypto_key *const *keys,
+                           size_t n_keys, const struct jwt_signed *what)
+{
+    for (size_t i = 0; *kid && i < n_keys; i++) {
+        char id[CRYPTO_KEY_ID_BYTES];
+
+        crypto_key_id(keys[i], id);
+        if (strcmp(kid, id) == 0)
+            return jwt_verify_one(alg, keys[i], what);
+    }
+    for (size_t i = 0; i < n_keys; i++)
+        if (jwt_verify_one(alg, keys[i], what))
+            return true;
+    return false;
 }
 
 /* alg and kid of the header; kid is "" when it has none. */
@@ -152,7 +172,6 @@ int crypto_jwt_verify(struct buf *claims, struct slice token, const struct crypt
     struct slice rest = token, head, body, tail, text;
     const struct jwt_alg *alg = NULL;
     const char *kid = "";
-    bool good = false;
 
     if (token.len > CRYPTO_JWT_MAX)
         return err_set(err, ERR_QUOTA, "a token has at most %u bytes", CRYPTO_JWT_MAX);
@@ -167,14 +186,7 @@ int crypto_jwt_verify(struct buf *claims, struct slice token, const struct crypt
     if (b64_decode(&sig, B64_URL, tail.p, tail.len, NULL) < 0 || !sig.len)
         return err_set(err, ERR_INVALID, "the token's signature is malformed");
     text = (struct slice){ token.p, (size_t)(tail.p - token.p) - 1 };
-    for (size_t i = 0; i < n_keys && !good; i++) {
-        char id[CRYPTO_KEY_ID_BYTES];
-
-        crypto_key_id(keys[i], id);
-        if (!*kid || strcmp(kid, id) == 0)
-            good = jwt_verify_one(alg, keys[i], text, &sig);
-    }
-    if (!good)
+    if (!jwt_verify_any(alg, kid, keys, n_keys, &(struct jwt_signed){ text, &sig }))
         return err_set(err, ERR_DENIED, "the token is not signed by a known key");
     if (b64_decode(claims, B64_URL, body.p, body.len, NULL) < 0)
         return err_set(err, ERR_INVALID, "the token's claims are malformed");
