@@ -13,7 +13,7 @@
 static void io_on_kick(struct loop_timer *t);
 static void io_on_ready(struct loop_io *watch, unsigned events);
 
-static void io_break(struct http_io *io, const struct err *why)
+void http_io_fail(struct http_io *io, const struct err *why)
 {
     if (io->why)
         return;
@@ -100,7 +100,7 @@ void http_io_move(struct http_io *to, struct http_io *from, const struct http_io
         struct err err = ERR_INIT;
 
         if (loop_io_add(l, &to->watch, to->fd, LOOP_READ, io_on_ready, &err) < 0)
-            io_break(to, &err);
+            http_io_fail(to, &err);
     }
     io_watch(to);
     http_io_kick(to);
@@ -127,7 +127,7 @@ void http_io_read_on(struct http_io *io, bool on)
     if (on && io->quiet) {
         io->quiet = false;
         if (loop_io_add(io->loop, &io->watch, io->fd, LOOP_READ, io_on_ready, &err) < 0)
-            io_break(io, &err);
+            http_io_fail(io, &err);
     }
     if (on && (io->eof || (io->tls && tls_pending(io->tls))))
         http_io_kick(io);                    /* the descriptor alone would not tell */
@@ -160,7 +160,7 @@ ssize_t http_io_read(struct http_io *io, void *p, size_t len)
     if (n == 0)
         io->eof = true;
     if (n == -1) {
-        io_break(io, &err);
+        http_io_fail(io, &err);
         n = TLS_AGAIN;
     }
     io_watch(io);
@@ -215,7 +215,7 @@ void http_io_flush(struct http_io *io)
         if (n == TLS_AGAIN)
             break;
         if (n < 0) {
-            io_break(io, &err);
+            http_io_fail(io, &err);
             return;
         }
         http_queue_eat(&io->out, (size_t)n);
@@ -243,7 +243,7 @@ static void io_handshake(struct http_io *io)
 
     if (rc == -1) {
         io->handshaking = false;
-        io_break(io, &err);
+        http_io_fail(io, &err);
     } else if (rc == 0) {
         io->handshaking = false;
         io_watch(io);

@@ -73,6 +73,8 @@ void http_io_read_on(struct http_io *io, bool on);                 /* whether on
 ssize_t http_io_read(struct http_io *io, void *p, size_t len);
 void http_io_flush(struct http_io *io);                            /* now, as far as it goes */
 void http_io_flush_soon(struct http_io *io);                       /* in the next round: more may be added */
+/* No more I/O: on_broken soon. */
+void http_io_fail(struct http_io *io, const struct err *why);
 void http_io_kick(struct http_io *io);                             /* on_readable soon */
 void http_io_half_close(struct http_io *io);                       /* no more will be sent after the queue */
 /* Moves everything to another owner; `from` is deinitialised. */
