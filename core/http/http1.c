@@ -99,7 +99,6 @@ void http1_feed(struct http_conn *c, const char *p, size_t len)
 {
     c->parse.on_head = http1_on_head;
     c->parse.on_body = http1_on_body;
-    c->in_feed = true;
     while (len && c->state == CONN_HTTP1) {
         bool begun = c->parse.begun;
         ssize_t n;
@@ -115,12 +114,15 @@ void http1_feed(struct http_conn *c, const char *p, size_t len)
         }
         p += n;
         len -= (size_t)n;
+        if (c->parse.done && c->parse.upgrade) {
+            buf_add(&c->in, p, len);         /* perhaps of another protocol already */
+            len = 0;
+        }
         if (c->parse.done)
             http1_complete(c);
         else if (!begun)
             http_conn_set_timer(c, c->server->o.head_ms);
     }
-    c->in_feed = false;
 }
 
 /* What was read ahead while the last request was answered. */
@@ -319,7 +321,7 @@ void http1_end(struct http_exchange *x)
     http_io_flush(&c->io);
     http_conn_set_timer(c, c->io.out.bytes ? c->server->o.stall_ms : c->server->o.idle_ms);
     http_io_read_on(&c->io, true);
-    if (c->in.len && !c->in_feed)
+    if (c->in.len)
         http_io_kick(&c->io);
 }
 

@@ -4,8 +4,8 @@
 
 #include "core/http/resolve.h"
 
-#define CONN_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-#define CONN_PREFACE_BYTES (sizeof(CONN_PREFACE) - 1)
+#define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+#define PREFACE_BYTES (sizeof(PREFACE) - 1)
 
 struct peer_count { unsigned n; };
 
@@ -117,8 +117,8 @@ static void conn_http2(struct http_conn *c, const char *p, size_t len)
 /* The first bytes of a plain connection tell which protocol it speaks. */
 static void conn_preface(struct http_conn *c)
 {
-    char data[CONN_PREFACE_BYTES];
-    ssize_t n = http_io_read(&c->io, data, CONN_PREFACE_BYTES - c->in.len);
+    char data[PREFACE_BYTES];
+    ssize_t n = http_io_read(&c->io, data, PREFACE_BYTES - c->in.len);
 
     if (n == TLS_AGAIN)
         return;
@@ -127,8 +127,8 @@ static void conn_preface(struct http_conn *c)
         return;
     }
     buf_add(&c->in, data, (size_t)n);
-    if (!c->server->o.no_http2 && memcmp(c->in.p, CONN_PREFACE, c->in.len) == 0) {
-        if (c->in.len == CONN_PREFACE_BYTES) {
+    if (!c->server->o.no_http2 && memcmp(c->in.p, PREFACE, c->in.len) == 0) {
+        if (c->in.len == PREFACE_BYTES) {
             _cleanup_buf_ struct buf in = c->in;
 
             c->in = BUF_INIT;

@@ -48,7 +48,7 @@ struct http_conn {
     struct http_parse parse;
     struct buf in;                           /* read ahead */
     struct http_exchange *now;               /* the request being read or answered */
-    bool close_after, in_feed;
+    bool close_after;
     size_t progress;                         /* bytes of the body since its time was renewed */
     struct http2 *h2;
 };
