@@ -18,6 +18,7 @@
 #define HTTP_DATE_BYTES 32
 
 struct http2;
+struct http2_head;
 
 struct http_server {
     struct loop *loop;
@@ -53,7 +54,10 @@ struct http_conn {
     struct http2 *h2;
 };
 
-enum http_exchange_state { EXCHANGE_READING, EXCHANGE_HELD, EXCHANGE_STREAM };
+enum http_exchange_state {
+    EXCHANGE_READING, EXCHANGE_HELD, EXCHANGE_STREAM,
+    EXCHANGE_DONE,                           /* the handler ended it; HTTP/2 still sends */
+};
 
 /* One request and its answer. */
 struct http_exchange {
@@ -71,8 +75,10 @@ struct http_exchange {
     char why[128];
     /* HTTP/2 */
     int32_t id;
+    struct list stream;                      /* http2->streams */
+    struct http2_head *head;                 /* while it is read */
     struct http_queue out;
-    bool out_ended, deferred, peer_done;
+    bool out_ended, deferred, drain_due;
     struct loop_timer timer;
     size_t progress;
 };
@@ -118,5 +124,6 @@ void http2_data(struct http_exchange *x, const struct http_answer *piece);
 void http2_end(struct http_exchange *x);
 void http2_abort(struct http_exchange *x);
 void http2_stop(struct http_conn *c);
+void http2_head_free(struct http2_head *h);
 
 #endif

@@ -41,6 +41,8 @@ void http_exchange_free(struct http_exchange *x)
         x->server->stats.body_bytes -= x->charged;
         list_del(&x->link);
     }
+    if (x->head)
+        http2_head_free(x->head);
     loop_timer_del(&x->timer);
     http_queue_deinit(&x->out);
     buf_deinit(&x->text);
@@ -52,7 +54,7 @@ void http_exchange_free(struct http_exchange *x)
 
 void http_exchange_gone(struct http_exchange *x)
 {
-    if (x->state == EXCHANGE_READING) {
+    if (x->state == EXCHANGE_READING || x->state == EXCHANGE_DONE) {
         http_exchange_free(x);
         return;
     }
