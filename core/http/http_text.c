@@ -46,6 +46,7 @@ int http_unescape(struct buf *out, struct slice text, bool form, struct err *err
 
             if (hi < 0 || lo < 0 || (hi == 0 && lo == 0)) {
                 out->len = before;
+                out->p[before] = 0;
                 return err_set(err, ERR_INVALID, "invalid URL escape at byte %zu", i);
             }
             c = (char)(hi << 4 | lo);
