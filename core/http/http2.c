@@ -51,17 +51,17 @@ static void http2_stream_timer(struct http_exchange *x, int64_t ms)
     loop_timer_set(x->loop, &x->timer, ms, http2_on_stream_time);
 }
 
-/* An answer without a handler; the rest of the request is not wanted. */
+/* An answer without a handler. The rest of the request is thrown away, but not for long; a reset at once
+ * would overtake the answer. */
 static void http2_refuse(struct http_exchange *x, int status)
 {
-    nghttp2_session *session = x->conn->h2->session;
     char text[4];
     nghttp2_nv nv = { .name = (uint8_t *)":status", .namelen = 7, .value = (uint8_t *)text, .valuelen = 3 };
 
-    snprintf(text, sizeof(text), "%03d", status);
+    snprintf(text, sizeof(text), "%03d", status % 1000);
     x->state = EXCHANGE_DONE;
-    nghttp2_submit_response2(session, x->id, &nv, 1, NULL);
-    nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, x->id, NGHTTP2_NO_ERROR);
+    nghttp2_submit_response2(x->conn->h2->session, x->id, &nv, 1, NULL);
+    http2_stream_timer(x, HTTP_LINGER_MS);
 }
 
 /* --- what nghttp2 tells --- */
