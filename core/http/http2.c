@@ -55,7 +55,7 @@ static void http2_stream_timer(struct http_exchange *x, int64_t ms)
  * would overtake the answer. */
 static void http2_refuse(struct http_exchange *x, int status)
 {
-    char text[4];
+    char text[16];
     nghttp2_nv nv = { .name = (uint8_t *)":status", .namelen = 7, .value = (uint8_t *)text, .valuelen = 3 };
 
     snprintf(text, sizeof(text), "%03d", status % 1000);

@@ -256,11 +256,12 @@ static void resolve_answer(struct resolve *r, const unsigned char *p, size_t len
 {
     int which = 0;
     size_t at = resolve_check(r, p, len, &which);
-    unsigned code = p[3] & 15, n;
+    unsigned code, n;
 
     if (!at)
         return;
     r->answered[which] = true;
+    code = p[3] & 15;
     if (code != 0 && code != 3) {
         r->failed = true;
         return;

@@ -1,0 +1,366 @@
+#include "core/http/http_client.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/base/fd.h"
+
+static const struct http_io_ops link_io_ops;
+static void link_connect(struct http_link *k);
+
+void http_link_free(struct http_link *k)
+{
+    struct http_origin *o = k->origin;
+
+    loop_timer_del(&k->timer);
+    loop_io_del(&k->connecting);
+    k->fd = fd_close(k->fd);
+    resolve_free(k->resolve);
+    if (k->has_io)
+        http_io_deinit(&k->io);
+    http_parse_deinit(&k->parse);
+    list_del(&k->all);
+    list_del(&k->idle);
+    o->n_conns--;
+    mem_free(k);
+}
+
+/* The connection is of no use; its call hears why. */
+static void link_break(struct http_link *k, const struct err *why)
+{
+    struct http_origin *o = k->origin;
+    struct http_call *c = TAKE(k->call);
+    struct err copy = *why;
+
+    http_link_free(k);
+    if (c) {
+        c->conn = NULL;
+        http_call_failed(c, &copy);
+    } else {
+        http_origin_next(o);
+    }
+}
+
+static void link_on_time(struct loop_timer *t)
+{
+    struct http_link *k = container_of(t, struct http_link, timer);
+    struct err err = ERR_INIT;
+
+    if (k->state == LINK_IDLE) {
+        http_link_free(k);
+        return;
+    }
+    if (!k->err.code)
+        err_set(&k->err, ERR_TIMEOUT, "connect to %s port %u: timed out", k->origin->url.host,
+                k->origin->url.port);
+    err = k->err;
+    link_break(k, &err);
+}
+
+/* Fails from the loop, not from inside the call that began it. */
+static void link_fail_soon(struct http_link *k)
+{
+    loop_timer_set(k->origin->client->loop, &k->timer, 0, link_on_time);
+}
+
+static void link_on_body_head(struct http_parse *p)
+{
+    struct http_link *k = container_of(p, struct http_link, parse);
+
+    if (p->ll.status_code >= 200 && k->call)
+        http_call_on_head(k->call, p);
+}
+
+static int link_on_body(struct http_parse *p, const char *data, size_t len)
+{
+    struct http_link *k = container_of(p, struct http_link, parse);
+
+    return http_call_on_body(k->call, data, len);
+}
+
+static void link_ready(struct http_link *k)
+{
+    struct http_call *c = k->call;
+
+    k->state = LINK_BUSY;
+    loop_timer_del(&k->timer);
+    http_parse_init(&k->parse, true, HTTP_HEAD_MAX, SIZE_MAX);
+    k->parse.on_head = link_on_body_head;
+    k->parse.on_body = link_on_body;
+    http_link_send(k, c);
+}
+
+void http_link_send(struct http_link *k, struct http_call *c)
+{
+    k->call = c;
+    c->conn = k;
+    c->state = CALL_SENT;
+    list_del(&k->idle);
+    loop_timer_del(&k->timer);
+    k->state = LINK_BUSY;
+    http_parse_next(&k->parse);
+    k->parse.head_only = strcmp(c->method, "HEAD") == 0;
+    http_call_write(c, &k->io.out);
+    http_io_read_on(&k->io, !c->paused);
+    http_io_flush_soon(&k->io);
+}
+
+void http_link_read_on(struct http_link *k, bool on)
+{
+    if (k->has_io && k->state == LINK_BUSY)
+        http_io_read_on(&k->io, on);
+}
+
+static void link_connected(struct http_link *k, int fd)
+{
+    struct http_client *client = k->origin->client;
+    const char *name = client->o.server_name ? client->o.server_name : k->origin->url.host;
+    int one = 1;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+    k->has_io = true;
+    if (http_io_init(&k->io, client->loop, fd, &link_io_ops, &k->err) < 0) {
+        link_fail_soon(k);
+        return;
+    }
+    if (!k->origin->url.tls) {
+        link_ready(k);
+        return;
+    }
+    k->state = LINK_HANDSHAKE;
+    if (http_client_tls(client, &k->err) < 0 || http_io_start_tls(&k->io, client->tls, name, &k->err) < 0)
+        link_fail_soon(k);
+}
+
+static void link_on_connect(struct loop_io *io, unsigned events)
+{
+    struct http_link *k = container_of(io, struct http_link, connecting);
+    int rc = 0;
+    socklen_t len = sizeof(rc);
+
+    (void)events;
+    loop_io_del(io);
+    if (getsockopt(k->fd, SOL_SOCKET, SO_ERROR, &rc, &len) < 0)
+        rc = errno;
+    if (rc == 0) {
+        link_connected(k, TAKE_FD(k->fd));
+        return;
+    }
+    errno = rc;
+    err_sys(&k->err, "connect to %s port %u", k->origin->url.host, k->origin->url.port);
+    k->fd = fd_close(k->fd);
+    k->address++;
+    link_connect(k);
+}
+
+/* Tries the addresses in order. */
+static void link_connect(struct http_link *k)
+{
+    struct http_origin *o = k->origin;
+
+    k->state = LINK_CONNECT;
+    for (; k->address < k->n_addresses; k->address++) {
+        struct resolve_address *a = &k->addresses[k->address];
+
+        resolve_set_port(a, o->url.port);
+        k->fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (k->fd >= 0 && (connect(k->fd, (struct sockaddr *)&a->sa, a->len) == 0 || errno == EINPROGRESS)) {
+            err_clear(&k->err);
+            if (loop_io_add(o->client->loop, &k->connecting, k->fd, LOOP_WRITE, link_on_connect, &k->err) == 0)
+                return;
+        } else {
+            err_sys(&k->err, "connect to %s port %u", o->url.host, o->url.port);
+        }
+        k->fd = fd_close(k->fd);
+    }
+    link_fail_soon(k);
+}
+
+static void link_on_resolved(const struct resolve_address *a, unsigned n, const struct err *why, void *ctx)
+{
+    struct http_link *k = ctx;
+
+    k->resolve = NULL;
+    if (why) {
+        struct err copy = *why;
+
+        link_break(k, &copy);
+        return;
+    }
+    memcpy(k->addresses, a, n * sizeof(*a));
+    k->n_addresses = n;
+    link_connect(k);
+}
+
+int http_link_new(struct http_origin *o, struct http_call *c, struct err *err)
+{
+    struct http_link *k = NEW(struct http_link);
+    struct http_client_opts *co = &o->client->o;
+    struct resolve_opts ro = { .host = o->url.host, .on_done = link_on_resolved, .ctx = k };
+    int fd;
+
+    k->origin = o;
+    k->fd = -1;
+    k->call = c;
+    c->conn = k;
+    list_init(&k->idle);
+    list_push(&o->conns, &k->all);
+    o->n_conns++;
+    http_parse_init(&k->parse, true, HTTP_HEAD_MAX, SIZE_MAX);
+    loop_timer_set(o->client->loop, &k->timer, co->connect_ms, link_on_time);
+    if (co->dial) {
+        fd = co->dial(co->dial_ctx, o->url.host, o->url.port, err);
+        if (fd >= 0) {
+            link_connected(k, fd);
+            return 0;
+        }
+    } else if (resolve_new(&k->resolve, o->client->loop, &ro, err) == 0) {
+        return 0;
+    }
+    c->conn = NULL;
+    http_link_free(k);
+    return -1;
+}
+
+/* --- the socket --- */
+
+static void link_on_open(struct http_io *io)
+{
+    link_ready(container_of(io, struct http_link, io));
+}
+
+/* The answer is complete: the connection is kept when both sides like that and nothing is left over. */
+static void link_done(struct http_link *k, bool more)
+{
+    struct http_origin *o = k->origin;
+    struct http_call *c = TAKE(k->call);
+    bool keep = k->parse.keep_alive && !more && !k->io.eof && !k->io.why && !k->io.out.bytes;
+
+    c->conn = NULL;
+    if (keep) {
+        k->used = true;
+        k->state = LINK_IDLE;
+        http_parse_next(&k->parse);
+        http_io_read_on(&k->io, true);
+        list_push(&o->idle, &k->idle);
+        loop_timer_set(o->client->loop, &k->timer, o->client->o.idle_ms, link_on_time);
+    } else {
+        http_link_free(k);
+    }
+    http_origin_next(o);
+    http_call_on_done(c, NULL);
+}
+
+static void link_bad(struct http_link *k, const struct err *why)
+{
+    struct err copy = *why;
+
+    link_break(k, &copy);
+}
+
+/* Takes bytes of the answer. False: the connection went away or to another owner. */
+static bool link_feed(struct http_link *k, const char *p, size_t len)
+{
+    struct err err = ERR_INIT;
+
+    while (len) {
+        struct http_call *c = k->call;
+        ssize_t n;
+
+        if (!c) {                            /* unasked bytes on an idle connection */
+            http_link_free(k);
+            return false;
+        }
+        c->busy = true;
+        n = http_parse_feed(&k->parse, p, len, &err);
+        c->busy = false;
+        if (c->cancelled) {
+            http_call_free(c);
+            return false;
+        }
+        if (n < 0) {
+            link_bad(k, c->err.code ? &c->err : &err);
+            return false;
+        }
+        p += n;
+        len -= (size_t)n;
+        if (!k->parse.done)
+            continue;
+        if (k->parse.ll.status_code == 101) {
+            http_call_on_upgrade(c, k, p, len);
+            return false;
+        }
+        if (k->parse.ll.status_code < 200) {
+            http_parse_next(&k->parse);
+            k->parse.head_only = strcmp(c->method, "HEAD") == 0;
+            continue;
+        }
+        link_done(k, len > 0);
+        return false;
+    }
+    return true;
+}
+
+static void link_eof(struct http_link *k)
+{
+    struct http_call *c = k->call;
+    struct err err = ERR_INIT;
+    int rc;
+
+    if (!c) {
+        http_link_free(k);
+        return;
+    }
+    c->busy = true;
+    rc = http_parse_eof(&k->parse, &err);
+    c->busy = false;
+    if (c->cancelled)
+        http_call_free(c);
+    else if (rc < 0)
+        link_bad(k, &err);
+    else
+        link_done(k, false);
+}
+
+static void link_on_readable(struct http_io *io)
+{
+    struct http_link *k = container_of(io, struct http_link, io);
+    char data[HTTP_IO_READ];
+
+    if (k->state != LINK_BUSY && k->state != LINK_IDLE)
+        return;
+    for (int i = 0; i < HTTP_IO_ROUNDS && io->reading; i++) {
+        ssize_t n = http_io_read(io, data, sizeof(data));
+
+        if (n == TLS_AGAIN)
+            return;
+        if (n == 0) {
+            link_eof(k);
+            return;
+        }
+        if (!link_feed(k, data, (size_t)n))
+            return;
+    }
+    if (io->tls && tls_pending(io->tls))
+        http_io_kick(io);
+}
+
+static void link_on_broken(struct http_io *io, const struct err *why)
+{
+    struct http_link *k = container_of(io, struct http_link, io);
+
+    if (k->state == LINK_IDLE)
+        http_link_free(k);
+    else
+        link_bad(k, why);
+}
+
+static const struct http_io_ops link_io_ops = {
+    .on_open = link_on_open,
+    .on_readable = link_on_readable,
+    .on_broken = link_on_broken,
+};
