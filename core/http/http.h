@@ -184,7 +184,7 @@ struct http_client_opts {
 };
 
 int http_client_new(struct http_client **out, struct loop *l, const struct http_client_opts *opts, struct err *err);
-struct http_client *http_client_free(struct http_client *c);     /* calls still open are cancelled */
+struct http_client *http_client_free(struct http_client *c);     /* cancels open calls; not from inside callbacks */
 CLEANUP_DEFINE(struct http_client, http_client_free)
 /* New roots and certificate for connections to come; idle ones are closed. */
 int http_client_reload(struct http_client *c, const struct http_client_opts *opts, struct err *err);

@@ -79,7 +79,7 @@ void http_call_failed(struct http_call *c, const struct err *why)
     struct http_origin *o = c->origin;
 
     c->conn = NULL;
-    if (c->state == CALL_SENT && !c->tried && call_may_repeat(c) && why->code != ERR_INVALID) {
+    if (c->state == CALL_SENT && c->reused && !c->tried && call_may_repeat(c) && why->code != ERR_INVALID) {
         c->tried = true;
         if (http_client_start(c, &err) == 0)
             return;

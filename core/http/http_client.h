@@ -75,7 +75,9 @@ struct http_call {
     unsigned n_fields, redirects;
     struct buf got;
     size_t n_got;
-    bool paused, busy, cancelled, tried, crossed;    /* crossed: redirected to another origin */
+    bool paused, busy, cancelled, tried;
+    bool reused;                             /* sent on a kept connection */
+    bool crossed;                            /* redirected to another origin */
 };
 
 /* http_link.c */

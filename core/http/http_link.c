@@ -98,6 +98,7 @@ void http_link_send(struct http_link *k, struct http_call *c)
     k->call = c;
     c->conn = k;
     c->state = CALL_SENT;
+    c->reused = k->used;
     list_del(&k->idle);
     loop_timer_del(&k->timer);
     k->state = LINK_BUSY;
