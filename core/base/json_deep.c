@@ -197,3 +197,37 @@ void json_sort_keys(struct json *v)
     }
     vec_deinit(&todo);
 }
+
+/* --- cost */
+
+struct json_cost json_index_cost(const struct json *v)
+{
+    VEC(struct equal_frame) stack = {0};
+    struct json_cost cost = {.nodes = 1, .bytes = 64};
+
+    cost.bytes += v->type == JSON_STRING ? v->len : 0;
+    if (is_container(v))
+        vec_push(&stack, ((struct equal_frame){.a = v}));
+    while (stack.len) {
+        struct equal_frame *f = &stack.v[stack.len - 1];
+        const struct json *child;
+
+        cost.depth = stack.len > cost.depth ? stack.len : cost.depth;
+        if (f->at == 0)       /* places and index of its children */
+            cost.bytes += f->a->len * 64 + 512;
+        if (f->at == f->a->len) {
+            stack.len--;
+            continue;
+        }
+        if (f->a->type == JSON_OBJECT)
+            cost.bytes += f->a->members[f->at].key_len + 32;
+        child = f->a->type == JSON_ARRAY ? f->a->items[f->at] : f->a->members[f->at].val;
+        f->at++;
+        cost.nodes++;
+        cost.bytes += 64 + (child->type == JSON_STRING ? child->len : 0);
+        if (is_container(child))
+            vec_push(&stack, ((struct equal_frame){.a = child}));
+    }
+    vec_deinit(&stack);
+    return cost;
+}

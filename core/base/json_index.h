@@ -20,4 +20,12 @@ void json_index_append(struct json *obj, struct json_member m);
 void json_index_remove(struct json *obj, size_t at);
 void json_index_rebuild(struct json *obj);       /* after members changed places */
 
+/* What json_clone of v would take. */
+struct json_cost {
+    size_t bytes;      /* of an arena; an upper bound */
+    size_t nodes;
+    size_t depth;      /* 0 for a leaf */
+};
+struct json_cost json_index_cost(const struct json *v);
+
 #endif

@@ -8,9 +8,12 @@
 #include "core/base/json.h"
 
 #define YAML_NODES_MAX 2000000   /* nodes after alias expansion */
+#define YAML_ANCHORS_MAX 10000
 
-/* One document. Errors: ERR_INVALID with line, ERR_QUOTA. Empty input gives JSON null. on_duplicate
- * gets "line N" in place of a path, because upstream's texts name lines here. */
+/* The first document; as Go's decoder, it does not look at others. Text that begins with '{' is
+ * read as JSON where it is that. Errors: ERR_INVALID ("yaml: line N: ..."), ERR_QUOTA (also the
+ * arena's cap). Empty input gives JSON null. Of opts only on_duplicate has a meaning: it gets
+ * "line N" in place of a path, because upstream's texts name lines here. */
 int yaml_parse(struct json **out, struct arena *a, const char *text, size_t len,
                const struct json_opts *opts, struct err *err);
 /* All documents separated by '---', empty ones dropped; out is a JSON array. */
