@@ -48,6 +48,11 @@ void rules_validate_create(struct causes *out, const struct json *obj, const str
 void rules_validate_update(struct causes *out, const struct json *obj, const struct json *old,
                            const struct kind *kind, const struct rules_ctx *ctx);
 
+/* A PUT of this kind needs a resourceVersion (else: 422 metadata.resourceVersion, `Invalid value: 0: must be
+ * specified for an update`), and a PUT of a missing name creates it. */
+bool rules_needs_version(const struct kind *kind);
+bool rules_creates_on_update(const struct kind *kind);
+
 /* Name rules that others need too. Return NULL when fine, else upstream's text. */
 const char *rules_dns1123_label(struct arena *a, const char *s);
 const char *rules_dns1123_subdomain(struct arena *a, const char *s);
