@@ -7,6 +7,7 @@
 #define CORE_OBJECT_RULES_IMPL_H
 
 #include "core/object/rules.h"
+#include "core/object/schema.h"
 
 /* A key of an object, an index of a list (name is NULL) or a map key in brackets. */
 struct rules_path { const struct rules_path *up; const char *name; size_t index; bool key; };
@@ -68,9 +69,48 @@ void rules_check_selector(struct causes *c, const struct rules_path *p, const st
 void rules_check_ip(struct causes *c, const struct rules_path *p, const char *s, bool legacy);
 void rules_check_cidr(struct causes *c, const struct rules_path *p, const char *s);
 int rules_ip_family(const char *s);                       /* 4, 6, or 0 when it is no address */
+int rules_ip_parse(const char *s, unsigned char out[16]); /* the same, with the bytes */
+void rules_check_port(struct causes *c, const struct rules_path *p, int64_t port);
+void rules_check_port_ref(struct causes *c, const struct rules_path *p, const struct json *v);
+/* A number >= 0 or a percentage. */
+void rules_check_int_or_string(struct causes *c, const struct rules_path *p, const struct json *v);
+void rules_check_finalizer(struct causes *c, const struct rules_path *p, const char *s);
+/* Remembers a key in a scratch object; true when it was there already. */
+bool rules_seen(struct json *seen, struct arena *a, const char *key);
 
-void rules_meta_create(struct causes *c, const struct json *obj, const struct kind *kind);
+void rules_meta_create(struct causes *c, const struct json *obj, const struct kind *kind,
+                       rules_format *format);
 void rules_meta_update(struct causes *c, const struct json *obj, const struct json *old);
+void rules_meta_common(struct causes *c, const struct rules_path *meta, const struct json *m);
+void rules_meta_finalizers(struct causes *c, const struct json *obj);
+
+/* Changing canonical trees: members go to their place in the schema's order, keys of maps in order. */
+void rules_put(struct arena *a, struct json *obj, const struct schema_type *type, const char *key,
+               struct json *val);
+void rules_put_or_del(struct arena *a, struct json *obj, const struct schema_type *type,
+                      const char *key, const struct json *val);
+void rules_put_key(struct arena *a, struct json *map, const char *key, struct json *val);
+struct json *rules_zero(struct arena *a, const struct schema_type *type);
+/* The struct type behind a dotted path of fields; NULL when there is none. */
+const struct schema_type *rules_type(const struct schema_type *outer, const char *field);
+/* Equal, where absent, null and empty are the same. */
+bool rules_same(const struct json *x, const struct json *y);
+
+/* What a kind adds to the general rules; every member may be NULL. */
+struct rules_row {
+    const char *group, *resource;
+    void (*prepare_create)(struct json *obj, const struct kind *kind, const struct rules_ctx *ctx);
+    void (*prepare_update)(struct json *obj, const struct json *old, const struct kind *kind,
+                           const struct rules_ctx *ctx);
+    void (*create)(struct causes *c, const struct json *obj, const struct rules_ctx *ctx);
+    void (*update)(struct causes *c, const struct json *obj, const struct json *old,
+                   const struct rules_ctx *ctx);
+    /* Which metadata checks the kind repeats: upstream's answers hold the causes of each. */
+    bool no_meta_create, no_meta_update, meta_create_on_update;
+    bool keeps_status_on_create, needs_version, creates_on_update;
+};
+extern const struct rules_row rules_core_rows[], rules_event_rows[], rules_net_rows[],
+    rules_apps_rows[], rules_pod_rows[];            /* each ends with a row without resource */
 
 /* Pod parts used by several kinds. */
 struct rules_pod_opts {
