@@ -64,6 +64,7 @@ void rules_check_nonneg(struct causes *c, const struct rules_path *p, const stru
 void rules_check_immutable(struct causes *c, const struct rules_path *p, const struct json *v,
                            const struct json *old);
 void rules_check_labels(struct causes *c, const struct rules_path *p, const struct json *labels);
+void rules_check_annotations(struct causes *c, const struct rules_path *p, const struct json *v);
 void rules_check_selector(struct causes *c, const struct rules_path *p, const struct json *selector);
 /* Adds the messages about an address; legacy fields allow forms that are not canonical. */
 void rules_check_ip(struct causes *c, const struct rules_path *p, const char *s, bool legacy);
@@ -112,17 +113,14 @@ struct rules_row {
 extern const struct rules_row rules_core_rows[], rules_event_rows[], rules_net_rows[],
     rules_apps_rows[], rules_pod_rows[];            /* each ends with a row without resource */
 
-/* Pod parts used by several kinds. */
-struct rules_pod_opts {
-    bool is_template;            /* a pod template rather than a pod */
-    const struct json *old_spec; /* on update */
-};
-void rules_pod_template(struct causes *c, const struct rules_path *p, const struct json *tmpl,
-                        const struct json *old_tmpl);
+/* A pod spec; `meta` is NULL for a template's. */
 void rules_pod_spec(struct causes *c, const struct rules_path *p, const struct json *spec,
-                    const struct json *meta, const struct rules_pod_opts *opts);
+                    const struct json *meta);
+void rules_pod_template(struct causes *c, const struct rules_path *p, const struct json *tmpl);
+void rules_pod_annotations(struct causes *c, const struct rules_path *p, const struct json *notes,
+                           const struct json *spec);
 
-/* A boolean of each that nearly everyone asks for. */
+/* The text of a member, "" when it has none. */
 static inline const char *rules_str(const struct json *obj, const char *key)
 {
     const char *s = json_get_str(obj, key);

@@ -7,7 +7,7 @@
 #define ANNOTATIONS_BYTES_MAX (256u << 10)
 #define MANAGER_MAX 128
 
-static void check_annotations(struct causes *c, const struct rules_path *p, const struct json *v)
+void rules_check_annotations(struct causes *c, const struct rules_path *p, const struct json *v)
 {
     size_t total = 0;
 
@@ -143,7 +143,7 @@ void rules_meta_common(struct causes *c, const struct rules_path *meta, const st
 {
     rules_check_nonneg(c, meta, m, "generation");
     rules_check_labels(c, RULES_AT(meta, "labels"), json_get(m, "labels"));
-    check_annotations(c, RULES_AT(meta, "annotations"), json_get(m, "annotations"));
+    rules_check_annotations(c, RULES_AT(meta, "annotations"), json_get(m, "annotations"));
     check_owners(c, RULES_AT(meta, "ownerReferences"), json_get(m, "ownerReferences"));
     check_finalizers(c, RULES_AT(meta, "finalizers"), json_get(m, "finalizers"));
     check_managed(c, RULES_AT(meta, "managedFields"), json_get(m, "managedFields"));
@@ -216,7 +216,7 @@ void rules_meta_update(struct causes *c, const struct json *obj, const struct js
         rules_check_immutable(c, RULES_AT(meta, fixed[i]), v, before);
     }
     rules_check_labels(c, RULES_AT(meta, "labels"), json_get(m, "labels"));
-    check_annotations(c, RULES_AT(meta, "annotations"), json_get(m, "annotations"));
+    rules_check_annotations(c, RULES_AT(meta, "annotations"), json_get(m, "annotations"));
     check_owners(c, RULES_AT(meta, "ownerReferences"), json_get(m, "ownerReferences"));
     check_managed(c, RULES_AT(meta, "managedFields"), json_get(m, "managedFields"));
 }
