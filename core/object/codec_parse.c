@@ -83,7 +83,7 @@ int codec_parse(struct json **out, struct arena *a, enum codec_media media, stru
 
     if (media == MEDIA_YAML) {
         if (yaml_parse(&tree, a, bytes.p, bytes.len, &opts, err) < 0)
-            return err_wrap(err, "yaml");
+            return -1;
         json_sort_keys(tree);                /* upstream goes by way of JSON with sorted keys */
     } else if (json_parse(&tree, a, bytes.p, bytes.len, &opts, err) < 0) {
         return codec_syntax_explain(bytes, err);
