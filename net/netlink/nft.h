@@ -112,9 +112,8 @@ void nft_lookup(struct nft_batch *b, const char *set, unsigned reg);
 void nft_lookup_not(struct nft_batch *b, const char *set, unsigned reg);
 void nft_lookup_map(struct nft_batch *b, const char *set, unsigned reg, unsigned data_reg);
 void nft_lookup_verdict(struct nft_batch *b, const char *set, unsigned reg);
-/* Adds or refreshes an element of a dynamic map. */
-void nft_update_map(struct nft_batch *b, const char *set, unsigned reg, unsigned data_reg,
-                    uint32_t timeout_s);
+/* A dynamic set: adds an element, or keeps the one that is there for longer. */
+void nft_update(struct nft_batch *b, const char *set, unsigned reg, uint32_t timeout_s);
 void nft_set_mark(struct nft_batch *b, unsigned reg);
 void nft_counter(struct nft_batch *b);
 void nft_dnat(struct nft_batch *b, unsigned addr_reg, unsigned port_reg);

@@ -191,15 +191,13 @@ void nft_lookup_verdict(struct nft_batch *b, const char *set, unsigned reg)
     expr_end(b, e);
 }
 
-void nft_update_map(struct nft_batch *b, const char *set, unsigned reg, unsigned data_reg,
-                    uint32_t timeout_s)
+void nft_update(struct nft_batch *b, const char *set, unsigned reg, uint32_t timeout_s)
 {
     struct expr e = expr_begin(b, "dynset");
 
     nft_put_name(b, NFTA_DYNSET_SET_NAME, set);
     nft_put_u32(b, NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
     put_reg(b, NFTA_DYNSET_SREG_KEY, reg);
-    put_reg(b, NFTA_DYNSET_SREG_DATA, data_reg);
     nft_put_u64(b, NFTA_DYNSET_TIMEOUT, (uint64_t)timeout_s * 1000);
     expr_end(b, e);
 }

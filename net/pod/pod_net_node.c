@@ -202,6 +202,10 @@ static int forwarding_up(struct netlink *nl, struct err *err)
 {
     struct err own = ERR_INIT;
 
+    /* Pods' traffic leaves by the link it came from. A redirect for it would also use up what the
+     * kernel allows in ICMP errors, which clients of Services without endpoints wait for. The rules
+     * drop redirects where this cannot be written. */
+    (void)fd_write_kernel(AT_FDCWD, "/proc/sys/net/ipv4/conf/all/send_redirects", "0", NULL);
     if (forwarding_is_on() ||
         fd_write_kernel(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", "1", &own) == 0)
         return 0;

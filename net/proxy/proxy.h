@@ -25,7 +25,6 @@
 #define PROXY_QUIET_MS 10                /* a change waits this long for more changes ... */
 #define PROXY_MAX_MS 100                 /* ... but never longer than this */
 #define PROXY_RETRY_MAX_MS 30000
-#define PROXY_SERVICES_MAX 65536
 #define PROXY_ENDPOINTS_MAX 1000 /* of one port of one service; more are left out */
 
 struct proxy;
@@ -61,7 +60,7 @@ bool proxy_ready(const struct proxy *p);
 
 struct proxy_stats {
     uint64_t applied, applied_full, failed;
-    uint32_t services, frontends, endpoints;
+    uint32_t services, elements;
     int64_t last_apply_us, last_full_us;
 };
 void proxy_stats(const struct proxy *p, struct proxy_stats *out);

@@ -14,11 +14,11 @@
 #include "core/base/cleanup.h"
 
 enum proxy_set {
-    PROXY_SERVICES, PROXY_INSIDE, PROXY_NO_ENDPOINTS, PROXY_ENDPOINTS, PROXY_STICKY, PROXY_HAIRPIN,
+    PROXY_SERVICES, PROXY_INSIDE, PROXY_NO_ENDPOINTS, PROXY_ENDPOINTS, PROXY_HAIRPIN,
     PROXY_SET_MAX
 };
 
-#define PROXY_KEY_FIELDS 5
+#define PROXY_KEY_FIELDS 4
 
 /* Fields in host order; unused ones are 0. */
 struct proxy_elem {

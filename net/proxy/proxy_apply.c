@@ -1,0 +1,30 @@
+/* proxy_apply.c -- the proxy's only touch of the kernel. */
+#include "net/proxy/proxy_apply.h"
+
+#include "core/base/log.h"
+#include "net/proxy/proxy.h"
+
+int proxy_apply(struct nft_batch *b, const struct proxy_flows *flows, struct err *err)
+{
+    _cleanup_(netlink_freep) struct netlink *nl = NULL;
+    struct err own = ERR_INIT;
+
+    if (netlink_open(&nl, NETLINK_BUS_NETFILTER, err) < 0)
+        return -1;
+    netlink_set_timeout(nl, PROXY_APPLY_MS);
+    if (nft_batch_send(b, nl, err) < 0)
+        return -1;
+    if (netlink_conntrack_del(nl, flows->v.v, flows->v.len, &own) < 0)
+        log_warn("UDP clients may stay with endpoints that are gone", "why=\"%s\"", own.msg);
+    return 0;
+}
+
+int proxy_cleanup(struct err *err)
+{
+    _cleanup_(nft_batch_freep) struct nft_batch *b = nft_batch_new();
+    struct proxy_flows none = { 0 };
+
+    nft_table_add(b, PROXY_TABLE);
+    nft_table_del(b, PROXY_TABLE);
+    return proxy_apply(b, &none, err) < 0 ? err_wrap(err, "remove the Service rules") : 0;
+}

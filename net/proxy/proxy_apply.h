@@ -1,0 +1,12 @@
+/* proxy_apply.h -- inside the room: one batch to the kernel. Blocking, in a job. */
+#ifndef NET_PROXY_PROXY_APPLY_H
+#define NET_PROXY_PROXY_APPLY_H
+
+#include "net/proxy/proxy_render.h"
+
+#define PROXY_APPLY_MS 60000             /* of one batch, however big */
+
+/* The batch, all or nothing; then the flows are forgotten, where a failure is only logged. */
+int proxy_apply(struct nft_batch *b, const struct proxy_flows *flows, struct err *err);
+
+#endif
