@@ -134,7 +134,8 @@ static void build(struct nft_batch *b)
     nft_table_add(b, "inro");
     nft_chain_add(b, "inro", "c-1", NULL);
     nft_set_add(b, "inro", &(struct nft_set){
-        .name = "svc", .key = { NFT_FIELD_IP, NFT_FIELD_PROTO, NFT_FIELD_PORT }, .verdicts = true });
+        .name = "svc", .key = { NFT_FIELD_IP, NFT_FIELD_PROTO, NFT_FIELD_PORT },
+        .verdicts = true });
     nft_chain_add(b, "inro", "pre", &(struct nft_hook){ "nat", NFT_HOOK_PREROUTING, -100 });
     nft_rule_begin(b, "inro", "pre");
     nft_load_payload(b, 0, NFT_IP_DADDR);

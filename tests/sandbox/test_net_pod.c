@@ -82,7 +82,8 @@ TEST(host_ports)
     char said[128];
     struct pod_net_port ports[] = {
         { .host_port = 8080, .container_port = 80, .protocol = IPPROTO_TCP },
-        { .host_port = 8081, .container_port = 80, .protocol = IPPROTO_TCP, .host_ip = "10.42.0.1" },
+        { .host_port = 8081, .container_port = 80, .protocol = IPPROTO_TCP,
+          .host_ip = "10.42.0.1" },
         { .host_port = 8080, .container_port = 80, .protocol = IPPROTO_UDP, .host_ip = "0.0.0.0" },
     };
     struct pod_net_ports pods[2] = { { .ports = ports, .n = 3 }, { .ports = ports, .n = 1 } };
@@ -157,7 +158,8 @@ TEST(traffic_outside_goes_as_the_node)
     struct err err = ERR_INIT;
     struct netlink *nl = NULL;
     struct netlink_route *routes = NULL;
-    struct pod_net_peer peers[] = { { "10.42.1.0/24", "192.168.7.2" }, { "10.42.2.0/24", "192.168.7.3" } };
+    struct pod_net_peer peers[] = { { "10.42.1.0/24", "192.168.7.2" },
+                                    { "10.42.2.0/24", "192.168.7.3" } };
     size_t n = 0;
     char said[128];
     int out;
