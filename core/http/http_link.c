@@ -115,6 +115,17 @@ void http_link_read_on(struct http_link *k, bool on)
         http_io_read_on(&k->io, on);
 }
 
+/* A host that went without a word is noticed by a waiting watch within two minutes. */
+static void link_keepalive(int fd)
+{
+    int one = 1, idle = 60, interval = 15, count = 4;
+
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+}
+
 static void link_connected(struct http_link *k, int fd)
 {
     struct http_client *client = k->origin->client;
@@ -122,7 +133,7 @@ static void link_connected(struct http_link *k, int fd)
     int one = 1;
 
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+    link_keepalive(fd);
     k->has_io = true;
     if (http_io_init(&k->io, client->loop, fd, &link_io_ops, &k->err) < 0) {
         link_fail_soon(k);

@@ -1,0 +1,211 @@
+#include "core/client/client_http_impl.h"
+
+#include <stdio.h>
+
+#include "core/client/client_wire.h"
+#include "core/object/status.h"
+
+struct request {
+    struct list link;
+    struct client_http *client;
+    const struct kind *kind;
+    struct http_call *call;
+    void (*on_done)(const struct client_result *r, void *ctx);
+    void *ctx;
+};
+
+static const struct { const char *method, *type; } verbs[CLIENT_VERB_MAX] = {
+    [CLIENT_GET] = { "GET", NULL },
+    [CLIENT_CREATE] = { "POST", "application/json" },
+    [CLIENT_UPDATE] = { "PUT", "application/json" },
+    [CLIENT_PATCH_MERGE] = { "PATCH", "application/merge-patch+json" },
+    [CLIENT_PATCH_JSON] = { "PATCH", "application/json-patch+json" },
+    [CLIENT_PATCH_STRATEGIC] = { "PATCH", "application/strategic-merge-patch+json" },
+    [CLIENT_DELETE] = { "DELETE", "application/json" },
+};
+
+static struct client_http *http_of(struct client *c)
+{
+    return container_of(c, struct client_http, base);
+}
+
+/* --- the answer --- */
+
+static void request_answer(struct request *q, struct client_result *r, struct object **o, struct arena *a)
+{
+    struct slice body = http_call_body(q->call);
+    struct json *tree = NULL;
+    struct status *s;
+
+    r->code = http_call_status(q->call);
+    if (client_ok(r) && object_new(o, q->kind, body.p, body.len, 0, NULL) == 0) {
+        r->object = *o;
+        return;
+    }
+    if (body.len && json_parse(&tree, a, body.p, body.len, NULL, NULL) == 0)
+        r->body = tree;
+    if (client_ok(r))
+        return;
+    s = tree ? status_read(a, tree) : NULL;
+    if (s) {
+        r->reason = s->reason ? s->reason : "";
+        r->message = s->message ? s->message : "";
+    } else {
+        r->message = arena_printf(a, "the server answered with %d %s", r->code, http_status_text(r->code));
+    }
+}
+
+static void request_free(struct request *q)
+{
+    list_del(&q->link);
+    mem_free(q);
+}
+
+static void request_on_end(struct http_call *call, const struct err *why, void *ctx)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(CLIENT_HTTP_BODY_MAX * 8ul);
+    _cleanup_(object_unrefp) struct object *o = NULL;
+    struct request *q = ctx;
+    struct client_result r = { .reason = "", .message = "" };
+    void (*on_done)(const struct client_result *, void *) = q->on_done;
+    void *done_ctx = q->ctx;
+
+    (void)call;
+    if (why)
+        r.message = why->msg;
+    else
+        request_answer(q, &r, &o, a);
+    request_free(q);
+    if (on_done)
+        on_done(&r, done_ctx);
+}
+
+/* --- the request --- */
+
+static int request_check(const struct client_req *req, struct err *err)
+{
+    if (!req->kind || req->verb >= CLIENT_VERB_MAX)
+        return err_set(err, ERR_INVALID, "a request needs a kind and a verb");
+    if (req->verb != CLIENT_CREATE && str_empty(req->name))
+        return err_set(err, ERR_INVALID, "%s: a request needs a name", req->kind->resource);
+    if (req->verb != CLIENT_GET && req->verb != CLIENT_DELETE && !req->body)
+        return err_set(err, ERR_INVALID, "%s: a request needs a body", req->kind->resource);
+    if (req->kind->namespaced && str_empty(req->ns))
+        return err_set(err, ERR_INVALID, "%s: a request needs a namespace", req->kind->resource);
+    return 0;
+}
+
+static void request_delete_options(struct buf *b, const struct client_req *req)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(0);
+    struct json *o = json_object(a), *pre = json_object(a);
+
+    json_set_str(a, o, "kind", "DeleteOptions");
+    json_set_str(a, o, "apiVersion", "v1");
+    if (req->grace_s >= 0)
+        json_set_int(a, o, "gracePeriodSeconds", req->grace_s);
+    if (req->uid_precondition)
+        json_set_str(a, pre, "uid", req->uid_precondition);
+    if (req->rv_precondition)
+        json_set_str(a, pre, "resourceVersion", req->rv_precondition);
+    if (json_len(pre))
+        json_set(a, o, "preconditions", pre);
+    if (req->propagation)
+        json_set_str(a, o, "propagationPolicy", req->propagation);
+    json_write(b, o);
+}
+
+static int client_http_do(struct client *base, const struct client_req *req, struct err *err)
+{
+    static const struct http_field accept = { "Accept", "application/json" };
+    struct client_http *c = http_of(base);
+    _cleanup_buf_ struct buf url = BUF_INIT;
+    _cleanup_buf_ struct buf body = BUF_INIT;
+    struct http_call_opts o = { .fields = &accept, .n_fields = 1, .collect = true,
+                                .body_max = CLIENT_HTTP_BODY_MAX, .on_end = request_on_end };
+    struct request *q;
+
+    if (request_check(req, err) < 0)
+        return -1;
+    /* the name of what is created stands in the body, except for a subresource of something */
+    client_wire_path(&url, req->kind, req->ns,
+                     req->verb == CLIENT_CREATE && str_empty(req->subresource) ? NULL : req->name,
+                     req->subresource);
+    if (req->verb != CLIENT_GET && req->verb != CLIENT_DELETE)
+        client_wire_query(&url, "fieldManager", req->field_manager ? req->field_manager : c->name);
+    if (req->body)
+        json_write(&body, req->body);
+    else if (req->verb == CLIENT_DELETE)
+        request_delete_options(&body, req);
+    q = NEW(struct request);
+    q->client = c;
+    q->kind = req->kind;
+    q->on_done = req->on_done;
+    q->ctx = req->ctx;
+    list_push(&c->reqs, &q->link);
+    o.method = verbs[req->verb].method;
+    o.type = body.len ? verbs[req->verb].type : NULL;
+    o.url = url.p;
+    o.body = (struct slice){ body.p, body.len };
+    o.timeout_ms = req->timeout_ms;
+    o.ctx = q;
+    if (http_client_call(&q->call, c->http, &o, err) < 0) {
+        request_free(q);
+        return -1;
+    }
+    return 0;
+}
+
+static struct client *client_http_free(struct client *base)
+{
+    struct client_http *c = http_of(base);
+
+    client_watch_http_drop(c);
+    list_each(q, &c->reqs, struct request, link) {
+        http_call_cancel(q->call);
+        request_free(q);
+    }
+    http_client_free(c->http);
+    mem_free(c->name);
+    mem_free(c);
+    return NULL;
+}
+
+static const struct client_ops client_http_ops = {
+    .do_req = client_http_do,
+    .watch = client_watch_http_new,
+    .watch_free = client_watch_http_free,
+    .free = client_http_free,
+};
+
+int client_http_new(struct client **out, struct loop *l, const struct client_http_opts *opts, struct err *err)
+{
+    struct client_http *c;
+
+    if (!opts->http.base_url)
+        return err_set(err, ERR_INVALID, "a client needs the server's URL");
+    c = NEW(struct client_http);
+    c->name = mem_strdup(opts->name ? opts->name : "inro");
+    c->base = (struct client){ .ops = &client_http_ops, .loop = l, .name = c->name };
+    list_init(&c->reqs);
+    list_init(&c->watches);
+    if (http_client_new(&c->http, l, &opts->http, err) < 0) {
+        mem_free(c->name);
+        mem_free(c);
+        return -1;
+    }
+    *out = &c->base;
+    return 0;
+}
+
+int client_http_reload(struct client *c, const struct http_client_opts *opts, struct err *err)
+{
+    check(c->ops == &client_http_ops);
+    return http_client_reload(http_of(c)->http, opts, err);
+}
+
+struct http_client *client_http_http(struct client *c)
+{
+    check(c->ops == &client_http_ops);
+    return http_of(c)->http;
+}

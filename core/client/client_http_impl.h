@@ -1,0 +1,21 @@
+/* core/client/client_http_impl.h -- private: shared by requests and watches over HTTP. */
+#ifndef CORE_CLIENT_CLIENT_HTTP_IMPL_H
+#define CORE_CLIENT_CLIENT_HTTP_IMPL_H
+
+#include "core/client/client_http.h"
+
+struct client_http {
+    struct client base;
+    char *name;
+    struct http_client *http;
+    struct list reqs, watches;
+};
+
+/* client_watch_http.c */
+int client_watch_http_new(struct client *c, struct client_watch **out, const struct client_watch_opts *o,
+                          struct err *err);
+struct client_watch *client_watch_http_free(struct client_watch *w);
+/* The client goes: so do its watches, without a word. */
+void client_watch_http_drop(struct client_http *c);
+
+#endif
