@@ -1,7 +1,7 @@
 #include "core/client/client_http_impl.h"
 
-#include <stdio.h>
 
+#include "core/base/check.h"
 #include "core/client/client_wire.h"
 #include "core/object/status.h"
 
