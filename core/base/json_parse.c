@@ -10,21 +10,6 @@
 
 /* --- what Go's decoder forgives and yyjson does not */
 
-/* Each byte that is not UTF-8 becomes U+FFFD. */
-static void replace_bad_utf8(struct buf *out, const char *text, size_t len)
-{
-    buf_reserve(out, len);
-    for (size_t i = 0; i < len;) {
-        size_t n = str_utf8_len(text + i, len - i);
-
-        if (n)
-            buf_add(out, text + i, n);
-        else
-            buf_str(out, "\xef\xbf\xbd");
-        i += n ? n : 1;
-    }
-}
-
 /* The value of "\uXXXX" at p, or -1. */
 static int escape_value(const char *p, const char *end)
 {
@@ -74,7 +59,7 @@ static char *copy_text(struct arena *a, const char *text, size_t *len)
     char *copy;
 
     if (!str_is_utf8(text, *len)) {
-        replace_bad_utf8(&fixed, text, *len);
+        buf_utf8(&fixed, text, *len);
         text = fixed.p;
         *len = fixed.len;
     }

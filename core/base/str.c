@@ -291,6 +291,20 @@ void buf_i64(struct buf *b, int64_t v)
     buf_add(b, p, (size_t)(digits + sizeof(digits) - p));
 }
 
+void buf_utf8(struct buf *b, const char *s, size_t len)
+{
+    if (str_is_utf8(s, len)) {
+        buf_add(b, s, len);
+        return;
+    }
+    for (size_t i = 0; i < len;) {
+        size_t n = str_utf8_len(s + i, len - i);
+
+        buf_add(b, n ? s + i : "\xef\xbf\xbd", n ? n : 3);
+        i += n ? n : 1;
+    }
+}
+
 void buf_eat(struct buf *b, size_t n)
 {
     check(n <= b->len);

@@ -55,6 +55,8 @@ void buf_str(struct buf *b, const char *s);
 void buf_chr(struct buf *b, char c);
 void buf_fmt(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_i64(struct buf *b, int64_t v);
+/* Adds text with U+FFFD in place of each byte that is not UTF-8. */
+void buf_utf8(struct buf *b, const char *s, size_t len);
 void buf_eat(struct buf *b, size_t n);                        /* drops the first n bytes */
 char *buf_take(struct buf *b, size_t *out_len);               /* caller frees; never NULL */
 #define _cleanup_buf_ _cleanup_(buf_deinit)

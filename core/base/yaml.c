@@ -127,12 +127,13 @@ static bool fits_tag(enum yaml_kind kind, const char *tag)
 static int yaml_binary(struct yaml_reader *r, struct json **out, const yaml_event_t *event,
                        struct err *err)
 {
-    _cleanup_buf_ struct buf bytes = BUF_INIT;
+    _cleanup_buf_ struct buf bytes = BUF_INIT, text = BUF_INIT;
 
     if (b64_decode(&bytes, B64_STD, (const char *)event->data.scalar.value,
                    event->data.scalar.length, NULL) < 0)
         return yaml_fail(err, &event->start_mark, "!!binary value contains invalid base64 data");
-    *out = json_strn(r->a, bytes.p, bytes.len);
+    buf_utf8(&text, bytes.p, bytes.len);
+    *out = json_strn(r->a, text.p, text.len);
     return 0;
 }
 
@@ -295,7 +296,7 @@ static int yaml_on_scalar(struct yaml_reader *r, const yaml_event_t *event, stru
     struct json *v = NULL;
 
     if (yaml_count(r, 1, 0, err) < 0 ||
-        yaml_room(r, event->data.scalar.length * 2 + 256, err) < 0)
+        yaml_room(r, event->data.scalar.length * 3 + 256, err) < 0)
         return -1;
     if (f && f->v->type == JSON_OBJECT && !f->has_key && event->data.scalar.plain_implicit &&
         str_eq((const char *)event->data.scalar.value, "<<")) {

@@ -39,18 +39,14 @@ static void emit_string(yaml_emitter_t *e, const char *s, size_t len)
     yaml_scalar_style_t style = YAML_DOUBLE_QUOTED_SCALAR_STYLE;
 
     if (!str_is_utf8(s, len)) {
-        for (size_t i = 0; i < len;) {
-            size_t n = str_utf8_len(s + i, len - i);
-
-            buf_add(&fixed, n ? s + i : "\xef\xbf\xbd", n ? n : 3);
-            i += n ? n : 1;
-        }
+        buf_utf8(&fixed, s, len);
         s = fixed.p;
         len = fixed.len;
     }
     if (len && memchr(s, '\n', len))
         style = YAML_LITERAL_SCALAR_STYLE;
-    else if (yaml_scalar_resolve(s, len).kind == YAML_STR && !yaml_scalar_is_base60(s, len))
+    else if (yaml_scalar_resolve(s, len).kind == YAML_STR && !yaml_scalar_is_base60(s, len) &&
+             !(len == 2 && memcmp(s, "<<", 2) == 0))      /* as a key it would merge */
         style = YAML_PLAIN_SCALAR_STYLE;
     emit_scalar(e, s, len, style);
 }

@@ -132,6 +132,9 @@ TEST(buffers)
     EXPECT_STR(b.p, "-922337203685477580809223372036854775807");
     buf_clear(&b);
     EXPECT_STR(b.p, "");
+    buf_utf8(&b, "a\xff\xc3\xa4", 4);
+    EXPECT_STR(b.p, "a\xef\xbf\xbd\xc3\xa4");
+    buf_clear(&b);
     for (int i = 0; i < 1000; i++)
         buf_fmt(&b, "%d,", i);
     EXPECT_EQ(b.len, 10 * 2 + 90 * 3 + 900 * 4);
