@@ -11,9 +11,16 @@
 #include "runtime/cgroup/cgroup_tree.h"
 #include "tests/harness/test.h"
 
+static struct arena *keep(void)              /* texts live as long as the test */
+{
+    static struct arena *a;
+
+    return a = a ? a : arena_new(0);
+}
+
 static const char *at(const char *path)
 {
-    return mem_printf("%s/%s", test_tmpdir(), path);       /* the test's process is short-lived */
+    return arena_printf(keep(), "%s/%s", test_tmpdir(), path);
 }
 
 static void put(const char *path, const char *text)
@@ -28,11 +35,11 @@ static void put(const char *path, const char *text)
 
 static const char *get(const char *path)
 {
-    struct buf b = BUF_INIT;
+    _cleanup_buf_ struct buf b = BUF_INIT;
     struct err err = ERR_INIT;
 
     EXPECT_OK(fd_read_file(&b, AT_FDCWD, at(path), 4096, &err), &err);
-    return b.len ? b.p : "";
+    return arena_strdup(keep(), b.len ? b.p : "");
 }
 
 static const char HYBRID[] =
@@ -118,7 +125,7 @@ static struct cgroup *fake_v2(void)
 {
     struct cgroup *c = NULL;
     struct err err = ERR_INIT;
-    char *info = mem_printf("33 25 0:29 / %s rw - cgroup2 cgroup2 rw\n", at("v2"));
+    char *info = arena_printf(keep(), "33 25 0:29 / %s rw - cgroup2 cgroup2 rw\n", at("v2"));
 
     mkdir(at("v2"), 0755);
     mkdir(at("v2/inro"), 0755);
@@ -133,7 +140,7 @@ static struct cgroup *fake_v2(void)
     for (size_t i = 0; i < 6; i++) {
         static const char *const files[] = { "cpu.weight", "cpu.max", "memory.max", "memory.min",
                                              "pids.max", "memory.oom.group" };
-        put(mem_printf("v2/inro/pod1/a/%s", files[i]), "");
+        put(arena_printf(keep(), "v2/inro/pod1/a/%s", files[i]), "");
     }
     EXPECT_OK(cgroup_scan(&c, info, "inro", &err), &err);
     EXPECT_OK(cgroup_prepare(c, &err), &err);
@@ -158,7 +165,7 @@ TEST(v2_limits)
     EXPECT_STR(get("v2/inro/pod1/a/pids.max"), "7");
     EXPECT_STR(get("v2/inro/pod1/a/memory.oom.group"), "1");
     for (size_t i = 0; i < 3; i++)
-        put(mem_printf("v2/inro/pod1/a/%s", (const char *[]){ "cpu.max", "memory.max", "pids.max" }[i]),
+        put(arena_printf(keep(), "v2/inro/pod1/a/%s", (const char *[]){ "cpu.max", "memory.max", "pids.max" }[i]),
             "");
     l = (struct cgroup_limits){ .cpu_quota_us = -1, .memory_max_bytes = -1, .pids_max = -1 };
     EXPECT_OK(cgroup_set(c, "pod1/a", &l, &err), &err);
@@ -199,7 +206,7 @@ TEST(v1_limits_and_usage)
                                .memory_low_bytes = 4096, .pids_max = 3 };
     struct cgroup_usage u;
     struct err err = ERR_INIT;
-    char *info = mem_printf("30 25 0:26 / %s rw - cgroup cgroup rw,cpu,cpuacct\n"
+    char *info = arena_printf(keep(), "30 25 0:26 / %s rw - cgroup cgroup rw,cpu,cpuacct\n"
                             "31 25 0:27 / %s rw - cgroup cgroup rw,memory\n", at("cpu"), at("mem"));
 
     mkdir(at("cpu"), 0755);
