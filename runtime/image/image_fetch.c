@@ -136,14 +136,14 @@ static void fetch_on_data(struct http_call *call, const char *p, size_t len, voi
 }
 
 /* What a connection may fail with, in the few words that callers tell apart. */
-static void fetch_sort_error(struct err *err)
+static void fetch_sort_error(struct err *out, const struct err *why)
 {
-    if (err->code == ERR_SYSTEM || err->code == ERR_FAILED || err->code == ERR_NOT_FOUND)
-        err->code = ERR_UNAVAILABLE;
-    if (strstr(err->msg, "certificate") && !strstr(err->msg, "registries.yaml")) {
-        err->code = ERR_DENIED;
-        err_wrap(err, "set configs.HOST.tls.ca_file in registries.yaml if its CA is private");
-    }
+    *out = *why;
+    if (why->code == ERR_SYSTEM || why->code == ERR_FAILED || why->code == ERR_NOT_FOUND)
+        out->code = ERR_UNAVAILABLE;
+    if (strstr(why->msg, "certificate"))        /* trying again would not help */
+        err_set(out, ERR_DENIED, "%.250s (if it was made by a CA of your own, name that as tls.ca_file in "
+                "the configs of registries.yaml)", why->msg);
 }
 
 static void fetch_on_end(struct http_call *call, const struct err *why, void *ctx)
@@ -156,8 +156,7 @@ static void fetch_on_end(struct http_call *call, const struct err *why, void *ct
     c->ended = true;
     if (!why || c->failed)
         return;
-    err = *why;
-    fetch_sort_error(&err);
+    fetch_sort_error(&err, why);
     fetch_fail(c, &err);
 }
 
