@@ -1,236 +1,148 @@
-/* kv.c: the writer thread: group commit in front of the data base file.
+/* kv.c -- the door, the queue, and the writer's thread: group commit in front of the table.
  *
- *   kv_submit --queue--> take a batch -> check expectations -> one transaction, one sync -> publish -> on_done
+ *   kv_submit --queue--> take a batch --kv_table_apply--> one transaction, one sync, publish --> on_done each
  *
- * Volatile pairs are given a revision and published like all others but wait in `pending` for the next flush. So that
- * no revision is ever given twice, the file holds a high-water mark ahead of what was given out.
+ * While a transaction syncs, commits queue; the next batch takes them all. That is the whole scheme: no
+ * commit ever waits for others to come.
  */
 #include "store/kv/kv.h"
 
-#include "core/base/check.h"
-#include "core/base/map.h"
-#include "core/base/mem.h"
-#include "store/kv/kv_sqlite.h"
-
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 
-#define RESERVE_STEP 10000
-#define FLUSH_MS_DEFAULT 60000
+#include "core/base/check.h"
+#include "core/base/mem.h"
+#include "store/kv/kv_table.h"
 
-struct entry { int64_t revision; };
-struct pending { int64_t revision; char *value; size_t len; };    /* value NULL: deleted */
+#define KV_BACKUP_PAGES 256                 /* copied between two batches */
 
-struct kv {
-    struct kv_opts opts;
-    char *path;
-    struct kv_sqlite *file;
-    pthread_t thread;
-    pthread_mutex_t lock;                    /* queue, n_queued, stopping */
-    pthread_cond_t more;
-    struct kv_commit *head, **tail;
-    unsigned n_queued;
-    bool stopping;
-    /* The writer's own. */
-    struct map *index;                       /* key -> struct entry */
-    struct map *pending;                     /* key -> struct pending */
-    int64_t next_flush_ms;
-    int64_t last, reserved;
-    bool failed;
-    _Atomic int64_t published;
+struct kv_queue { struct kv_commit *first, **end; unsigned len; };
+
+/* A backup that is asked for; lives on the asker's stack. */
+struct kv_copy {
+    const char *path;
+    struct kv_sqlite_backup *backup;
+    int result;
+    struct err err;
+    sem_t done;
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
+struct kv {
+    const struct env *env;
+    char *path;
+    struct kv_table *table;                 /* the writer's own once it runs */
+    pthread_t thread;
+    pthread_mutex_t lock;                   /* guards the rest but revision */
+    pthread_cond_t more;
+    struct kv_queue queue;
+    struct kv_queue refused;                /* err is set already; only on_done is missing */
+    struct kv_copy *copy;
+    bool stopping;
+    _Atomic int64_t revision;
+};
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
+static void kv_queue_init(struct kv_queue *q)
+{
+    *q = (struct kv_queue){ .end = &q->first };
 }
 
-static void free_pending(void *p)
+static void kv_queue_push(struct kv_queue *q, struct kv_commit *c)
 {
-    struct pending *e = p;
-
-    mem_free(e->value);
-    mem_free(e);
+    c->next = NULL;
+    *q->end = c;
+    q->end = &c->next;
+    q->len++;
 }
 
-/* --- one batch */
-
-static void drop_pending(struct kv *kv, const char *key)
+static struct kv_commit *kv_queue_pop(struct kv_queue *q)
 {
-    struct pending *p = map_del(kv->pending, key);
+    struct kv_commit *c = q->first;
 
-    if (p)
-        free_pending(p);
+    if (!c)
+        return NULL;
+    q->first = c->next;
+    if (!q->first)
+        q->end = &q->first;
+    q->len--;
+    c->next = NULL;
+    return c;
 }
 
-static void note_pending(struct kv *kv, const struct kv_commit *c)
-{
-    struct pending *p = NEW(struct pending);
+/* --- the writer */
 
-    p->revision = c->revision;
-    if (c->value) {
-        p->value = mem_strndup(c->value, c->value_len);
-        p->len = c->value_len;
+struct kv_batch {
+    struct kv_commit *v[KV_BATCH_MAX];
+    unsigned n;
+    struct kv_commit *refused;
+};
+
+/* The lock is held. */
+static void kv_take(struct kv *kv, struct kv_batch *b)
+{
+    size_t bytes = 0;
+
+    b->n = 0;
+    while (kv->queue.first && b->n < KV_BATCH_MAX) {
+        bytes += kv->queue.first->value ? kv->queue.first->value_len : 0;
+        if (b->n > 0 && bytes > KV_BATCH_BYTES_MAX)
+            break;
+        b->v[b->n++] = kv_queue_pop(&kv->queue);
     }
-    drop_pending(kv, c->key);
-    if (!map_len(kv->pending))
-        kv->next_flush_ms = now_ms() + (kv->opts.volatile_flush_ms ? kv->opts.volatile_flush_ms
-                                                                  : FLUSH_MS_DEFAULT);
-    map_put(kv->pending, c->key, p);
+    b->refused = kv->refused.first;
+    kv_queue_init(&kv->refused);
 }
 
-static bool expected(struct kv *kv, struct kv_commit *c)
+static void kv_run(struct kv *kv, struct kv_batch *b)
 {
-    struct entry *e = map_get(kv->index, c->key);
-    int64_t at = e ? e->revision : 0;
+    if (b->n > 0)
+        kv_table_apply(kv->table, b->v, b->n, &kv->revision);
+    for (unsigned i = 0; i < b->n; i++)
+        b->v[i]->on_done(b->v[i]);          /* v[i] is its owner's again from here on */
+    while (b->refused) {
+        struct kv_commit *c = b->refused;
 
-    err_clear(&c->err);
-    if ((c->expect == KV_ANY || c->expect == at) && (c->value || at))
-        return true;
-    c->revision = at;
-    err_set(&c->err, ERR_CONFLICT, "%s is at revision %lld, not %lld", c->key, (long long)at,
-            (long long)c->expect);
-    return false;
-}
-
-/* Gives the revision and moves the index; *previous is what the key was at. */
-static void assign(struct kv *kv, struct kv_commit *c, int64_t *previous)
-{
-    struct entry *e = map_get(kv->index, c->key);
-
-    *previous = e ? e->revision : 0;
-    c->revision = ++kv->last;
-    if (!c->value) {
-        mem_free(map_del(kv->index, c->key));
-        return;
-    }
-    if (!e) {
-        e = NEW(struct entry);
-        map_put(kv->index, c->key, e);
-    }
-    e->revision = c->revision;
-}
-
-static int write_one(struct kv *kv, const struct kv_commit *c, struct err *err)
-{
-    drop_pending(kv, c->key);
-    return kv_sqlite_put(kv->file, c->key, c->revision, c->value, c->value_len, err);
-}
-
-static int ensure_reserved(struct kv *kv, struct err *err)
-{
-    if (kv->last <= kv->reserved)
-        return 0;
-    kv->reserved = kv->last + RESERVE_STEP;
-    return kv_sqlite_reserve(kv->file, kv->reserved, err);
-}
-
-static int flush_pending(struct kv *kv, struct err *err)
-{
-    const char *key;
-    void *value;
-
-    for (size_t at = 0; map_next(kv->pending, &at, &key, &value);) {
-        struct pending *p = value;
-
-        if (kv_sqlite_put(kv->file, key, p->revision, p->value, p->len, err) < 0)
-            return -1;
-    }
-    map_free(kv->pending, free_pending);
-    kv->pending = map_new();
-    return 0;
-}
-
-static void go_down(struct kv *kv, const struct err *err)
-{
-    if (kv->failed)
-        return;
-    kv->failed = true;
-    if (kv->opts.on_fatal)
-        kv->opts.on_fatal(kv->opts.ctx, err);
-}
-
-/* Writes what must be durable. The order of the batch is the order of its revisions. */
-static int write_batch(struct kv *kv, struct kv_commit *const *v, unsigned n, struct err *err)
-{
-    bool flush = map_len(kv->pending) && now_ms() >= kv->next_flush_ms, any = flush;
-
-    for (unsigned i = 0; i < n; i++)
-        any = any || !v[i]->volatile_class;
-    if (!any && kv->last <= kv->reserved)
-        goto pending;
-    if (kv_sqlite_begin(kv->file, err) < 0)
-        return -1;
-    for (unsigned i = 0; i < n; i++)
-        if (!v[i]->volatile_class && write_one(kv, v[i], err) < 0)
-            return -1;
-    if ((flush && flush_pending(kv, err) < 0) || ensure_reserved(kv, err) < 0 ||
-        kv_sqlite_commit(kv->file, err) < 0)
-        return -1;
-pending:
-    for (unsigned i = 0; i < n; i++)
-        if (v[i]->volatile_class)
-            note_pending(kv, v[i]);
-    return 0;
-}
-
-static void publish(struct kv *kv, const struct kv_commit *c, int64_t previous)
-{
-    struct kv_change change = { .revision = c->revision, .previous = previous, .key = c->key,
-                                .value = c->value, .value_len = c->value_len, .commit_ctx = c->ctx };
-
-    if (kv->opts.on_change)
-        kv->opts.on_change(kv->opts.ctx, &change);
-    atomic_store(&kv->published, c->revision);
-}
-
-static void run_batch(struct kv *kv, struct kv_commit *list)
-{
-    struct kv_commit *good[KV_BATCH_MAX], *next;
-    int64_t previous[KV_BATCH_MAX];
-    unsigned n = 0;
-    struct err err = ERR_INIT;
-
-    for (struct kv_commit *c = list; c && !kv->failed; c = c->next) {
-        if (!expected(kv, c))
-            continue;
-        assign(kv, c, &previous[n]);
-        good[n++] = c;
-    }
-    if (!kv->failed && (n || list == NULL) && write_batch(kv, good, n, &err) < 0)
-        go_down(kv, &err);
-    for (unsigned i = 0; i < n && !kv->failed; i++)
-        publish(kv, good[i], previous[i]);
-    for (struct kv_commit *c = list; c; c = next) {
-        next = c->next;                      /* c is its owner's again once it is done */
-        if (kv->failed)
-            err_set(&c->err, ERR_UNAVAILABLE, "the store has failed and is stopping");
+        b->refused = c->next;
+        c->next = NULL;
         c->on_done(c);
     }
 }
 
-/* --- the thread */
-
-static void wait_for_more(struct kv *kv)
+/* A piece of the backup; true while there is more to do. */
+static bool kv_copy_step(struct kv *kv, struct kv_copy *copy)
 {
-    struct timespec t;
-    int64_t left;
+    if (!copy->backup)
+        copy->result = kv_table_backup_new(&copy->backup, kv->table, copy->path, &copy->err);
+    if (copy->backup)
+        copy->result = kv_sqlite_backup_step(copy->backup, KV_BACKUP_PAGES, &copy->err);
+    if (copy->result > 0)
+        return true;
+    copy->backup = kv_sqlite_backup_free(copy->backup);
+    pthread_mutex_lock(&kv->lock);
+    kv->copy = NULL;
+    pthread_mutex_unlock(&kv->lock);
+    sem_post(&copy->done);                  /* the asker may be gone after this */
+    return false;
+}
 
-    if (!map_len(kv->pending)) {
+/* The lock is held. Until there is something to do, or upkeep is due. */
+static void kv_wait(struct kv *kv, int64_t due_ms)
+{
+    int64_t left = due_ms == INT64_MAX ? due_ms : due_ms - env_mono_ms(kv->env);
+    struct timespec t;
+
+    if (kv->queue.first || kv->refused.first || kv->copy || kv->stopping || left <= 0)
+        return;
+    if (left == INT64_MAX) {
         pthread_cond_wait(&kv->more, &kv->lock);
         return;
     }
-    left = kv->next_flush_ms - now_ms();
-    if (left <= 0)
-        return;
     clock_gettime(CLOCK_MONOTONIC, &t);
     t.tv_sec += left / 1000;
-    t.tv_nsec += (left % 1000) * 1000000;
+    t.tv_nsec += left % 1000 * 1000000;
     if (t.tv_nsec >= 1000000000) {
         t.tv_sec++;
         t.tv_nsec -= 1000000000;
@@ -238,139 +150,89 @@ static void wait_for_more(struct kv *kv)
     pthread_cond_timedwait(&kv->more, &kv->lock, &t);
 }
 
-static bool flush_is_due(const struct kv *kv)
-{
-    return map_len(kv->pending) && now_ms() >= kv->next_flush_ms;
-}
-
-static struct kv_commit *take_batch(struct kv *kv)
-{
-    struct kv_commit *list = kv->head, **end = &kv->head;
-    unsigned n = 0;
-
-    while (*end && n < KV_BATCH_MAX) {
-        end = &(*end)->next;
-        n++;
-    }
-    kv->head = *end;
-    *end = NULL;
-    if (!kv->head)
-        kv->tail = &kv->head;
-    kv->n_queued -= n;
-    return n ? list : NULL;
-}
-
-static void *writer(void *arg)
+static void *kv_writer(void *arg)
 {
     struct kv *kv = arg;
+    struct kv_batch b;
+    bool last = false;
 
-    pthread_mutex_lock(&kv->lock);
-    for (;;) {
-        struct kv_commit *batch;
+    while (!last) {
+        struct kv_copy *copy;
 
-        while (!kv->head && !kv->stopping && !flush_is_due(kv))
-            wait_for_more(kv);
-        if (!kv->head && kv->stopping)
-            break;
-        batch = take_batch(kv);
-        pthread_mutex_unlock(&kv->lock);
-        run_batch(kv, batch);
         pthread_mutex_lock(&kv->lock);
+        kv_wait(kv, kv_table_due_ms(kv->table));
+        kv_take(kv, &b);
+        copy = kv->copy;
+        last = kv->stopping && b.n == 0 && !b.refused && !copy;
+        pthread_mutex_unlock(&kv->lock);
+        kv_run(kv, &b);
+        if (copy)
+            kv_copy_step(kv, copy);
+        kv_table_upkeep(kv->table);
     }
-    pthread_mutex_unlock(&kv->lock);
     return NULL;
 }
 
 /* --- open and close */
 
-struct loading {
-    struct kv *kv;
-    void (*on_load)(void *ctx, const struct kv_change *pair);
-};
-
-static void load_one(void *ctx, const struct kv_change *pair)
-{
-    struct loading *l = ctx;
-    struct entry *e = NEW(struct entry);
-
-    e->revision = pair->revision;
-    map_put(l->kv->index, pair->key, e);
-    if (pair->revision > l->kv->last)
-        l->kv->last = pair->revision;
-    if (l->on_load)
-        l->on_load(l->kv->opts.ctx, pair);
-}
-
-static void free_entry(void *e)
-{
-    mem_free(e);
-}
-
-static void free_kv(struct kv *kv)
-{
-    kv_sqlite_close(kv->file);
-    map_free(kv->index, free_entry);
-    map_free(kv->pending, free_pending);
-    pthread_cond_destroy(&kv->more);
-    pthread_mutex_destroy(&kv->lock);
-    mem_free(kv->path);
-    mem_free(kv);
-}
-
-static void init_sync(struct kv *kv)
+static void kv_init(struct kv *kv)
 {
     pthread_condattr_t attr;
 
-    pthread_mutex_init(&kv->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&kv->more, &attr);
+    kv_queue_init(&kv->queue);
+    kv_queue_init(&kv->refused);
+    check(pthread_mutex_init(&kv->lock, NULL) == 0);
+    check(pthread_condattr_init(&attr) == 0);
+    check(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+    check(pthread_cond_init(&kv->more, &attr) == 0);
     pthread_condattr_destroy(&attr);
+}
+
+static struct kv *kv_drop(struct kv *kv)
+{
+    kv_table_close(kv->table);
+    pthread_cond_destroy(&kv->more);
+    pthread_mutex_destroy(&kv->lock);
+    mem_free(kv->path);
+    return mem_free(kv);
+}
+
+static int kv_start(struct kv *kv, struct err *err)
+{
+    sigset_t all, before;
+    int rc;
+
+    sigfillset(&all);                       /* signals are the main thread's */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&kv->thread, NULL, kv_writer, kv);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = rc;
+    if (rc != 0)
+        return err_sys(err, "start the store's writer");
+    pthread_setname_np(kv->thread, "writer");
+    return 0;
 }
 
 int kv_open(struct kv **out, const struct kv_opts *opts,
             void (*on_load)(void *ctx, const struct kv_change *pair), struct err *err)
 {
     struct kv *kv = NEW(struct kv);
-    struct loading loading = { kv, on_load };
-    int code;
+    struct kv_opts own = *opts;
 
-    kv->opts = *opts;
-    kv->path = mem_strdup(opts->path);
-    kv->opts.path = kv->path;
-    kv->tail = &kv->head;
-    kv->index = map_new();
-    kv->pending = map_new();
-    init_sync(kv);
-    if (kv_sqlite_open(&kv->file, kv->path, err) < 0 ||
-        kv_sqlite_load(kv->file, load_one, &loading, &kv->reserved, err) < 0)
-        goto failed;
-    if (kv->reserved > kv->last)             /* whatever the last run gave out beyond what it wrote is below */
-        kv->last = kv->reserved;
-    atomic_store(&kv->published, kv->last);
-    code = pthread_create(&kv->thread, NULL, writer, kv);
-    if (code) {
-        errno = code;
-        err_sys(err, "start the store's writer");
-        goto failed;
+    kv_init(kv);
+    own.path = kv->path = mem_strdup(opts->path);
+    own.env = kv->env = opts->env ? opts->env : env_real();
+    if (kv_table_open(&kv->table, &own, on_load, err) < 0) {
+        kv_drop(kv);
+        return err_wrap(err, "open the store");
+    }
+    atomic_store(&kv->revision, kv_table_revision(kv->table));
+    if (kv_start(kv, err) < 0) {
+        kv_drop(kv);
+        return -1;
     }
     *out = kv;
     return 0;
-failed:
-    free_kv(kv);
-    return -1;
-}
-
-/* The last words: what is pending, and the exact revision. */
-static void settle(struct kv *kv)
-{
-    struct err err = ERR_INIT;
-
-    if (kv->failed || (kv->reserved == kv->last && !map_len(kv->pending)))
-        return;
-    if (kv_sqlite_begin(kv->file, &err) < 0 || flush_pending(kv, &err) < 0 ||
-        kv_sqlite_reserve(kv->file, kv->last, &err) < 0 || kv_sqlite_commit(kv->file, &err) < 0)
-        go_down(kv, &err);
 }
 
 struct kv *kv_close(struct kv *kv)
@@ -381,81 +243,93 @@ struct kv *kv_close(struct kv *kv)
     kv->stopping = true;
     pthread_cond_signal(&kv->more);
     pthread_mutex_unlock(&kv->lock);
-    pthread_join(kv->thread, NULL);
-    settle(kv);
-    free_kv(kv);
-    return NULL;
+    check(pthread_join(kv->thread, NULL) == 0);
+    return kv_drop(kv);
 }
 
-/* --- commits */
+/* --- door */
 
-static const char *refusal(const struct kv *kv, const struct kv_commit *c)
+static int kv_refuse(const struct kv *kv, struct kv_commit *c)
 {
-    if (strlen(c->key) > KV_KEY_BYTES_MAX)
-        return "the key is too long";
+    size_t key_len = strlen(c->key);
+
+    if (key_len == 0 || key_len > KV_KEY_BYTES_MAX)
+        return err_set(&c->err, ERR_QUOTA, "a key of %zu bytes, limit %d", key_len, KV_KEY_BYTES_MAX);
     if (c->value && c->value_len > KV_VALUE_BYTES_MAX)
-        return "the value is too large";
-    if (kv->n_queued >= KV_QUEUE_MAX)
-        return "too many writes are waiting";
-    return NULL;
+        return err_set(&c->err, ERR_QUOTA, "a value of %zu bytes, limit %u", c->value_len,
+                       KV_VALUE_BYTES_MAX);
+    if (kv->queue.len >= KV_QUEUE_MAX)
+        return err_set(&c->err, ERR_QUOTA, "%d writes are waiting", KV_QUEUE_MAX);
+    return 0;
 }
 
 void kv_submit(struct kv *kv, struct kv_commit *c)
 {
-    const char *why;
-
-    check(c->key && c->on_done);
-    c->next = NULL;
+    check(c->key);
+    check(c->on_done);
+    check(c->expect >= KV_ANY);
     c->revision = 0;
     err_clear(&c->err);
     pthread_mutex_lock(&kv->lock);
-    why = refusal(kv, c);
-    if (!why) {
-        *kv->tail = c;
-        kv->tail = &c->next;
-        if (kv->n_queued++ == 0)
-            pthread_cond_signal(&kv->more);
-    }
+    check(!kv->stopping);
+    kv_queue_push(kv_refuse(kv, c) < 0 ? &kv->refused : &kv->queue, c);
+    if (kv->queue.len + kv->refused.len == 1)
+        pthread_cond_signal(&kv->more);
     pthread_mutex_unlock(&kv->lock);
-    if (!why)
-        return;
-    err_set(&c->err, ERR_QUOTA, "%s", why);
-    c->on_done(c);
 }
 
-struct waiter { pthread_mutex_t lock; pthread_cond_t done; bool is_done; };
+struct kv_waiter { struct kv_commit commit; sem_t done; };
 
-static void wake(struct kv_commit *c)
+static void kv_wake_waiter(struct kv_commit *c)
 {
-    struct waiter *w = c->ctx;
+    sem_post(&container_of(c, struct kv_waiter, commit)->done);
+}
 
-    pthread_mutex_lock(&w->lock);
-    w->is_done = true;
-    pthread_cond_signal(&w->done);
-    pthread_mutex_unlock(&w->lock);
+static void kv_sleep(sem_t *s)
+{
+    while (sem_wait(s) < 0)
+        check(errno == EINTR);
+    sem_destroy(s);
 }
 
 void kv_commit_wait(struct kv *kv, struct kv_commit *c)
 {
-    struct waiter w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
+    struct kv_waiter w = { .commit = *c };
 
-    c->on_done = wake;
-    c->ctx = &w;
-    kv_submit(kv, c);
-    pthread_mutex_lock(&w.lock);
-    while (!w.is_done)
-        pthread_cond_wait(&w.done, &w.lock);
-    pthread_mutex_unlock(&w.lock);
-    pthread_mutex_destroy(&w.lock);
-    pthread_cond_destroy(&w.done);
+    w.commit.on_done = kv_wake_waiter;      /* ctx stays: it goes out with the change */
+    check(sem_init(&w.done, 0, 0) == 0);
+    kv_submit(kv, &w.commit);
+    kv_sleep(&w.done);
+    c->revision = w.commit.revision;
+    c->err = w.commit.err;
 }
 
 int64_t kv_revision(const struct kv *kv)
 {
-    return atomic_load(&kv->published);
+    return atomic_load(&kv->revision);
 }
 
 int kv_backup(struct kv *kv, const char *path, struct err *err)
 {
-    return kv_sqlite_copy(kv->path, path, err) < 0 ? err_wrap(err, "backup to %s", path) : 0;
+    struct kv_copy copy = { .path = path };
+    bool busy;
+
+    check(sem_init(&copy.done, 0, 0) == 0);
+    pthread_mutex_lock(&kv->lock);
+    check(!kv->stopping);
+    busy = kv->copy;
+    if (!busy)
+        kv->copy = &copy;
+    pthread_cond_signal(&kv->more);
+    pthread_mutex_unlock(&kv->lock);
+    if (busy) {
+        sem_destroy(&copy.done);
+        return err_set(err, ERR_UNAVAILABLE, "another backup is running");
+    }
+    kv_sleep(&copy.done);
+    if (copy.result == 0)
+        return 0;
+    if (err)
+        *err = copy.err;
+    return err_wrap(err, "backup to %s", path);
 }

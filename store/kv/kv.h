@@ -3,7 +3,10 @@
  * The door assumes a log: a commit is asynchronous, is answered with the revision the log gave it, and may fail
  * as "not the leader" (ERR_UNAVAILABLE). Back ends: SQLite (kv_sqlite.c), later etcd; tests: tests/fake/fake_kv.c.
  *
- * Threads: kv_commit() from any; completion and publication happen on the writer's thread, in revision order.
+ * Threads: kv_submit() from any; completion and publication happen on the writer's thread, in revision order.
+ * A crash loses at most volatile changes younger than volatile_flush_ms, and no revision is given out twice.
+ * A full disk refuses writes (ERR_QUOTA) until there is room again; any other failure of the disk is fatal.
+ * The file is locked: a second kv_open of it, by any process, is ERR_UNAVAILABLE.
  */
 #ifndef STORE_KV_KV_H
 #define STORE_KV_KV_H
@@ -20,6 +23,7 @@
 #define KV_VALUE_BYTES_MAX (3u << 20)
 #define KV_QUEUE_MAX 8192              /* commits waiting; past it ERR_QUOTA */
 #define KV_BATCH_MAX 512               /* commits of one transaction */
+#define KV_BATCH_BYTES_MAX (8u << 20)  /* of their values; a single larger one still goes */
 
 struct kv;
 
@@ -29,7 +33,7 @@ struct kv_commit {
     struct kv_commit *next;            /* private */
     /* In: */
     const char *key;                   /* "pods/default/a"; memory is the caller's until on_done */
-    const char *value;                 /* NULL deletes */
+    const char *value;                 /* NULL deletes; deleting an absent key is ERR_CONFLICT */
     size_t value_len;
     int64_t expect;                    /* enum kv_expect or a revision */
     bool volatile_class;               /* need not be on disk when answered (leases, events) */
@@ -53,7 +57,7 @@ struct kv_opts {
     const char *path;                  /* data base file; its directory exists, mode 0700 */
     const struct env *env;
     int64_t volatile_flush_ms;         /* how long volatile changes may stay unwritten; 0: 60000 */
-    int64_t keep_revisions;            /* history kept on disk beyond the current state; 0: none */
+    int64_t keep_revisions;            /* history kept on disk; SQLite: 0 only, the past is watch.h's ring */
     /* On the writer's thread. */
     void (*on_change)(void *ctx, const struct kv_change *change);
     /* A failed sync or a damaged file: nothing is acknowledged any more; the process must stop. */
@@ -67,11 +71,12 @@ int kv_open(struct kv **out, const struct kv_opts *opts,
 /* Answers what is queued, flushes the volatile class, checkpoints, closes. */
 struct kv *kv_close(struct kv *kv);
 CLEANUP_DEFINE(struct kv, kv_close)
-void kv_submit(struct kv *kv, struct kv_commit *c);
-/* Waits for a commit from a job thread: submits, sleeps until it is done. Result in c. */
+void kv_submit(struct kv *kv, struct kv_commit *c);  /* on_done is never called from inside */
+/* Waits for a commit from a job thread: submits a copy, sleeps until it is done. Result in c; c->on_done
+ * is not called. */
 void kv_commit_wait(struct kv *kv, struct kv_commit *c);
 int64_t kv_revision(const struct kv *kv);            /* newest published; any thread */
-/* An online copy through the backup interface; blocks. */
+/* An online copy into a new file (ERR_EXISTS); blocks, while commits go on. For job threads. */
 int kv_backup(struct kv *kv, const char *path, struct err *err);
 
 #endif
