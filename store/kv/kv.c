@@ -1,9 +1,10 @@
 /* kv.c -- the door, the queue, and the writer's thread: group commit in front of the table.
  *
- *   kv_submit --queue--> take a batch --kv_table_apply--> one transaction, one sync, publish --> on_done each
+ *   kv_submit --queue--> take a batch --kv_table_apply--> one transaction, one sync, publish -->
+ * on_done each
  *
- * While a transaction syncs, commits queue; the next batch takes them all. That is the whole scheme: no
- * commit ever waits for others to come.
+ * While a transaction syncs, commits queue; the next batch takes them all. That is the whole
+ * scheme: no commit ever waits for others to come.
  */
 #include "store/kv/kv.h"
 
@@ -254,7 +255,8 @@ static int kv_refuse(const struct kv *kv, struct kv_commit *c)
     size_t key_len = strlen(c->key);
 
     if (key_len == 0 || key_len > KV_KEY_BYTES_MAX)
-        return err_set(&c->err, ERR_QUOTA, "a key of %zu bytes, limit %d", key_len, KV_KEY_BYTES_MAX);
+        return err_set(&c->err, ERR_QUOTA, "a key of %zu bytes, limit %d", key_len,
+                       KV_KEY_BYTES_MAX);
     if (c->value && c->value_len > KV_VALUE_BYTES_MAX)
         return err_set(&c->err, ERR_QUOTA, "a value of %zu bytes, limit %u", c->value_len,
                        KV_VALUE_BYTES_MAX);

@@ -1,12 +1,14 @@
 /* store/kv/kv.h -- the narrow door to durable storage: an ordered log of revisions over keys.
  *
- * The door assumes a log: a commit is asynchronous, is answered with the revision the log gave it, and may fail
- * as "not the leader" (ERR_UNAVAILABLE). Back ends: SQLite (kv_sqlite.c), later etcd; tests: tests/fake/fake_kv.c.
+ * The door assumes a log: a commit is asynchronous, is answered with the revision the log gave it,
+ * and may fail as "not the leader" (ERR_UNAVAILABLE). Back ends: SQLite (kv_sqlite.c), later etcd;
+ * tests: tests/fake/fake_kv.c.
  *
- * Threads: kv_submit() from any; completion and publication happen on the writer's thread, in revision order.
- * A crash loses at most volatile changes younger than volatile_flush_ms, and no revision is given out twice.
- * A full disk refuses writes (ERR_QUOTA) until there is room again; any other failure of the disk is fatal.
- * The file is locked: a second kv_open of it, by any process, is ERR_UNAVAILABLE.
+ * Threads: kv_submit() from any; completion and publication happen on the writer's thread, in
+ * revision order. A crash loses at most volatile changes younger than volatile_flush_ms, and no
+ * revision is given out twice. A full disk refuses writes (ERR_QUOTA) until there is room again;
+ * any other failure of the disk is fatal. The file is locked: a second kv_open of it, by any
+ * process, is ERR_UNAVAILABLE.
  */
 #ifndef STORE_KV_KV_H
 #define STORE_KV_KV_H
@@ -38,8 +40,8 @@ struct kv_commit {
     int64_t expect;                    /* enum kv_expect or a revision */
     bool volatile_class;               /* need not be on disk when answered (leases, events) */
     /* Out, valid in on_done: */
-    int64_t revision;                  /* given by the log; on conflict: the revision the key is at (0: absent) */
-    struct err err;                    /* ERR_NONE, ERR_CONFLICT, ERR_UNAVAILABLE, ERR_QUOTA, ERR_FAILED */
+    int64_t revision;                  /* given by the log; on conflict: where the key is (0: absent) */
+    struct err err;                    /* ERR_NONE, ERR_CONFLICT, ERR_UNAVAILABLE, ERR_QUOTA */
     void (*on_done)(struct kv_commit *c);    /* on the writer's thread, after publication */
     void *ctx;
 };
@@ -57,7 +59,7 @@ struct kv_opts {
     const char *path;                  /* data base file; its directory exists, mode 0700 */
     const struct env *env;
     int64_t volatile_flush_ms;         /* how long volatile changes may stay unwritten; 0: 60000 */
-    int64_t keep_revisions;            /* history kept on disk; SQLite: 0 only, the past is watch.h's ring */
+    int64_t keep_revisions;            /* history kept on disk; SQLite: 0 only (see watch.h) */
     /* On the writer's thread. */
     void (*on_change)(void *ctx, const struct kv_change *change);
     /* A failed sync or a damaged file: nothing is acknowledged any more; the process must stop. */
@@ -65,15 +67,15 @@ struct kv_opts {
     void *ctx;
 };
 
-/* Opens, checks, and loads: each current pair is given to on_load in key order before it returns. */
+/* Opens, checks, loads: each current pair is given to on_load in key order before it returns. */
 int kv_open(struct kv **out, const struct kv_opts *opts,
             void (*on_load)(void *ctx, const struct kv_change *pair), struct err *err);
 /* Answers what is queued, flushes the volatile class, checkpoints, closes. */
 struct kv *kv_close(struct kv *kv);
 CLEANUP_DEFINE(struct kv, kv_close)
 void kv_submit(struct kv *kv, struct kv_commit *c);  /* on_done is never called from inside */
-/* Waits for a commit from a job thread: submits a copy, sleeps until it is done. Result in c; c->on_done
- * is not called. */
+/* Waits for a commit from a job thread: submits a copy, sleeps until it is done. Result in c;
+ * c->on_done is not called. */
 void kv_commit_wait(struct kv *kv, struct kv_commit *c);
 int64_t kv_revision(const struct kv *kv);            /* newest published; any thread */
 /* An online copy into a new file (ERR_EXISTS); blocks, while commits go on. For job threads. */

@@ -1,7 +1,8 @@
 /* kv_sqlite.c -- see kv_sqlite.h.
  *
- * pair has a rowid of its own rather than being WITHOUT ROWID: values are 1-4 KB, and rows of that size
- * would spill into overflow pages of an index tree. An update goes by rowid and leaves the key index alone.
+ * pair has a rowid of its own rather than being WITHOUT ROWID: values are 1-4 KB, and rows of that
+ * size would spill into overflow pages of an index tree. An update goes by rowid and leaves the key
+ * index alone.
  */
 #include "store/kv/kv_sqlite.h"
 
@@ -82,7 +83,8 @@ static int kv_sqlite_error(sqlite3 *db, int rc, const char *what, struct err *er
     case SQLITE_CORRUPT: case SQLITE_NOTADB: code = ERR_CORRUPT; break;
     default: break;
     }
-    return err_set(err, code, "%s: %s (%d)", what, db ? sqlite3_errmsg(db) : sqlite3_errstr(rc), rc);
+    return err_set(err, code, "%s: %s (%d)", what, db ? sqlite3_errmsg(db) : sqlite3_errstr(rc),
+                   rc);
 }
 
 static int kv_sqlite_exec(sqlite3 *db, const char *text, struct err *err)
@@ -121,7 +123,8 @@ static int kv_sqlite_sync_dir(const char *path, struct err *err)
     return rc;
 }
 
-/* A new file is ours alone (0600; SQLite gives the WAL the same mode). An old one must begin as one does. */
+/* A new file is ours alone (0600; SQLite gives the WAL the same mode). An old one must begin as one
+ * does. */
 static int kv_sqlite_check_file(const char *path, struct err *err)
 {
     unsigned char head[KV_SQLITE_HEADER_BYTES] = { 0 };
@@ -296,7 +299,8 @@ int kv_sqlite_begin(struct kv_sqlite *s, struct err *err)
     return kv_sqlite_run(s, ST_BEGIN, err);
 }
 
-int kv_sqlite_put(struct kv_sqlite *s, int64_t *id, const struct kv_sqlite_row *row, struct err *err)
+int kv_sqlite_put(struct kv_sqlite *s, int64_t *id, const struct kv_sqlite_row *row,
+                  struct err *err)
 {
     int which = *id == 0 ? ST_INSERT : ST_UPDATE;
     sqlite3_stmt *st = s->st[which];

@@ -1,11 +1,12 @@
 /* store/kv/kv_sqlite.h -- private to the room: pairs and the revision mark in one SQLite file.
  *
- * One connection that locks the file for itself (so the WAL index is private memory and no second process
- * gets in), WAL, synchronous=FULL, no mmap, a page cache of 2 MB. Checkpoints only when told. One thread at
- * a time.
+ * One connection that locks the file for itself (so the WAL index is private memory and no second
+ * process gets in), WAL, synchronous=FULL, no mmap, a page cache of 2 MB. Checkpoints only when
+ * told. One thread at a time.
  *
  * Errors: ERR_QUOTA: the disk is full; the transaction can be rolled back and the store goes on.
- * ERR_UNAVAILABLE: another process has it open. All others mean that the file cannot be trusted any more.
+ * ERR_UNAVAILABLE: another process has it open. All others mean that the file cannot be trusted any
+ * more.
  */
 #ifndef STORE_KV_KV_SQLITE_H
 #define STORE_KV_KV_SQLITE_H
@@ -42,7 +43,8 @@ int64_t kv_sqlite_mark(const struct kv_sqlite *s);      /* the mark as it was wh
 
 int kv_sqlite_begin(struct kv_sqlite *s, struct err *err);
 /* id 0 inserts. The id of the row is in *id after. */
-int kv_sqlite_put(struct kv_sqlite *s, int64_t *id, const struct kv_sqlite_row *row, struct err *err);
+int kv_sqlite_put(struct kv_sqlite *s, int64_t *id, const struct kv_sqlite_row *row,
+                  struct err *err);
 int kv_sqlite_delete(struct kv_sqlite *s, int64_t id, struct err *err);
 int kv_sqlite_set_mark(struct kv_sqlite *s, int64_t revision, struct err *err);
 int kv_sqlite_commit(struct kv_sqlite *s, struct err *err);          /* durable when it returns 0 */
@@ -55,7 +57,9 @@ int kv_sqlite_checkpoint(struct kv_sqlite *s, bool truncate, struct err *err);
 /* Online copy into a new file. Steps may be mixed with transactions. */
 int kv_sqlite_backup_new(struct kv_sqlite_backup **out, struct kv_sqlite *s, const char *path,
                          struct err *err);
-int kv_sqlite_backup_step(struct kv_sqlite_backup *b, int pages, struct err *err);  /* 1 more, 0 done */
-struct kv_sqlite_backup *kv_sqlite_backup_free(struct kv_sqlite_backup *b);  /* undone: removes the file */
+/* 1: more to do, 0: done. */
+int kv_sqlite_backup_step(struct kv_sqlite_backup *b, int pages, struct err *err);
+/* Removes the file when it was not done. */
+struct kv_sqlite_backup *kv_sqlite_backup_free(struct kv_sqlite_backup *b);
 
 #endif

@@ -3,8 +3,10 @@
  * A batch goes through three passes:
  *   plan     each commit in order against the revisions as the commits before it left them;
  *            entries move at once and remember what they were
- *   write    the durable ones and, when it is reached, the mark, in one transaction; if that fails because
- *            the disk is full, the plan is undone and the store goes on; if for any other reason, it ends
+ *   write    the durable ones and, when it is reached, the mark, in one transaction; if that fails
+ * because
+ *            the disk is full, the plan is undone and the store goes on; if for any other reason,
+ * it ends
  *   publish  in revision order; volatile values are kept for the next flush
  */
 #include "store/kv/kv_table.h"
@@ -19,20 +21,21 @@
 
 #define KV_FLUSH_MS_DEFAULT 60000
 #define KV_RETRY_MS 5000                    /* after a flush that found the disk full */
-#define KV_IDLE_MS 5000                     /* without a write: the WAL is worth moving from KV_IDLE_BYTES */
+#define KV_IDLE_MS 5000                     /* without a write: time to move a WAL of KV_IDLE_BYTES */
 #define KV_IDLE_BYTES (1u << 20)
 
 struct kv_entry {
     int64_t revision;                       /* 0: the key is absent */
     int64_t row;                            /* on disk; 0: not there */
-    bool waits;                             /* on disk it differs: value (NULL: deleted) is to be written */
+    bool waits;                             /* for the disk: value (NULL: deleted) is newer */
     struct list link;                       /* in t->waiting */
     char *key;                              /* while it waits */
     char *value;
     size_t value_len;
 };
 
-struct kv_step { struct kv_entry *entry; int64_t revision, row; };     /* as they were; NULL: refused */
+/* What an entry was before the commit; NULL: the commit is refused. */
+struct kv_step { struct kv_entry *entry; int64_t revision, row; };
 
 struct kv_table {
     struct kv_opts opts;
@@ -186,8 +189,8 @@ static void kv_table_undo(struct kv_table *t, struct kv_commit *const *v, unsign
 
 /* --- write */
 
-static int kv_table_write_row(struct kv_table *t, struct kv_entry *e, const struct kv_sqlite_row *row,
-                              struct err *err)
+static int kv_table_write_row(struct kv_table *t, struct kv_entry *e,
+                              const struct kv_sqlite_row *row, struct err *err)
 {
     if (row->value)
         return kv_sqlite_put(t->disk, &e->row, row, err);
@@ -220,7 +223,8 @@ static int kv_table_write_all(struct kv_table *t, struct kv_commit *const *v, un
     return t->revision > t->mark ? kv_table_write_mark(t, t->revision + KV_REVISION_BLOCK, err) : 0;
 }
 
-/* Ends the transaction well or not at all. -1 with ERR_QUOTA: the disk is full, nothing has happened. */
+/* Ends the transaction well or not at all. -1 with ERR_QUOTA: the disk is full, nothing has
+ * happened. */
 static int kv_table_end(struct kv_table *t, int result, int64_t mark, struct err *err)
 {
     if (result == 0)
@@ -258,7 +262,8 @@ static void kv_table_publish(struct kv_table *t, const struct kv_commit *c, cons
                              _Atomic int64_t *published)
 {
     struct kv_change change = { .revision = c->revision, .previous = s->revision, .key = c->key,
-                                .value = c->value, .value_len = c->value_len, .commit_ctx = c->ctx };
+                                .value = c->value, .value_len = c->value_len,
+                                .commit_ctx = c->ctx };
 
     if (!c->volatile_class)
         kv_entry_settled(t, s->entry);
@@ -390,7 +395,7 @@ static void kv_table_checkpoint(struct kv_table *t, bool truncate)
     struct err err = ERR_INIT;
     int rc = kv_sqlite_checkpoint(t->disk, truncate, &err);
 
-    t->written_at_ms = kv_table_now_ms(t);  /* if something is left, the next try is a while from now */
+    t->written_at_ms = kv_table_now_ms(t);  /* what is left waits a while */
     if (rc < 0 && err.code != ERR_QUOTA)
         kv_table_fail(t, &err);
 }

@@ -1,8 +1,10 @@
-/* store/kv/kv_table.h -- private to the room: which key is at which revision, what is not on disk yet, and
- * how a batch of commits becomes one transaction. One thread at a time: the opener's, then the writer's.
+/* store/kv/kv_table.h -- private to the room: which key is at which revision, what is not on disk
+ * yet, and how a batch of commits becomes one transaction. One thread at a time: the opener's, then
+ * the writer's.
  *
- * Revisions never repeat, also after a kill: the disk holds a mark that no revision given out has passed. It
- * is moved KV_REVISION_BLOCK ahead before it is reached; a clean close sets it back to the newest revision.
+ * Revisions never repeat, also after a kill: the disk holds a mark that no revision given out has
+ * passed. It is moved KV_REVISION_BLOCK ahead before it is reached; a clean close sets it back to
+ * the newest revision.
  */
 #ifndef STORE_KV_KV_TABLE_H
 #define STORE_KV_KV_TABLE_H
@@ -11,7 +13,7 @@
 #include "store/kv/kv_sqlite.h"
 
 #define KV_REVISION_BLOCK 10000
-#define KV_VOLATILE_BYTES_MAX (8u << 20)    /* volatile values not on disk: past it they are written early */
+#define KV_VOLATILE_BYTES_MAX (8u << 20)    /* values not on disk: past it they are written */
 
 struct kv_table;
 
@@ -21,8 +23,8 @@ int kv_table_open(struct kv_table **out, const struct kv_opts *opts,
 struct kv_table *kv_table_close(struct kv_table *t);
 CLEANUP_DEFINE(struct kv_table, kv_table_close)
 
-/* Checks, writes and publishes (opts.on_change) n <= KV_BATCH_MAX commits, in order; err and revision of each
- * are set. on_done is left to the caller. *published follows opts.on_change. */
+/* Checks, writes and publishes (opts.on_change) n <= KV_BATCH_MAX commits, in order; err and
+ * revision of each are set. on_done is left to the caller. *published follows opts.on_change. */
 void kv_table_apply(struct kv_table *t, struct kv_commit *const *v, unsigned n,
                     _Atomic int64_t *published);
 int64_t kv_table_revision(const struct kv_table *t);
