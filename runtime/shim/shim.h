@@ -1,5 +1,7 @@
-/* runtime/shim/shim.h -- the shim process itself: entry point of the hidden verb "shim" (runtime/shim/shim.c).
- * Single-threaded, never used inside another process. */
+/* runtime/shim/shim.h -- the shim process itself: entry point of the hidden verb "shim".
+ * Single-threaded, never used inside another process. The processes of containers are clones of it, so it is the only
+ * verb of runtime/oci and runtime/shim; the applets of the built-in image have a door of their own (cmd/box/box.h).
+ */
 #ifndef RUNTIME_SHIM_SHIM_H
 #define RUNTIME_SHIM_SHIM_H
 

@@ -58,7 +58,7 @@ struct shim_events {
 
 struct shim_opts {
     const char *dir;                 /* <run-dir>/pods/<uid>, 0700, made when missing; holds socket and state */
-    const char *box_exe;             /* sealed copy of our binary (shim_box.h); NULL: /proc/self/exe */
+    const char *box_exe;             /* our binary where it cannot be written (shim_box.h); NULL: /proc/self/exe */
     const char *cgroup;              /* cgroup_describe() of the host */
     const char *cgroup_path;         /* "pod<uid>": must exist; containers get a group below */
     const char *hostname;            /* of the pod; with a host network the host's name stays */

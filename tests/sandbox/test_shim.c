@@ -1,4 +1,5 @@
 /* A pod's life through the client's door, with a real shim and real containers. The program in them is this binary. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -9,10 +10,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cmd/box/box.h"
 #include "core/base/fd.h"
 #include "core/base/mem.h"
 #include "core/base/proc.h"
 #include "runtime/shim/shim.h"
+#include "runtime/shim/shim_box.h"
 #include "runtime/shim/shim_client.h"
 #include "runtime/shim/shim_state.h"
 #include "tests/harness/test.h"
@@ -38,6 +41,8 @@ static int prog_main(int argc, char **argv)
     const char *what = argc > 1 ? argv[1] : "";
     char text[256];
 
+    if (strcmp(what, "box") == 0)
+        return box_main(argc - 2, argv + 2);
     if (strcmp(what, "print") == 0) {
         printf("one\ntwo\n");
         fflush(stdout);
@@ -586,6 +591,108 @@ TEST(log_rotates)
     EXPECT(access(arena_printf(s->a, "%s.3", c.log_path), F_OK) < 0);
     expect_text(scene_text(s, c.log_path), "line 1999 of");
     scene_stop(s);
+    scene_end(s);
+}
+
+static struct shim_create scene_box(struct scene *s, const char *id, const char *const *args)
+{
+    struct shim_create c = scene_create(s, id, "box");
+
+    for (; *args; args++)
+        plan_add_text(&((struct oci_plan *)c.plan)->args, s->a, *args);
+    return c;
+}
+
+/* The applets as process 1: they end when asked to, and serve each other over the pod's loopback. */
+TEST(box_in_a_pod)
+{
+    struct scene *s = scene_make();
+    struct shim_create web = scene_box(s, "web", (const char *[]){ "http", "--port", "8080", NULL });
+    struct shim_create sleep = scene_box(s, "sleep", (const char *[]){ "sleep", "infinity", NULL });
+    struct shim_create ask = scene_box(s, "ask", (const char *[]){ "sh", "-c",
+        "until fetch --timeout 1 http://localhost:8080/ 2>/dev/null; do sleep 0.05; done; echo $$; hostname; "
+        "echo in > /dev/shm/x; ls /proc/1/fd >/dev/null && echo ok", NULL });
+    int64_t from;
+
+    scene_start(s);
+    scene_run(s, &web);
+    scene_run(s, &sleep);
+    scene_run(s, &ask);
+    UNTIL(s, scene_seen(s, "ask")->state == SHIM_EXITED);
+    expect_text(scene_text(s, ask.log_path), " stdout F mypod\n");
+    expect_text(scene_text(s, ask.log_path), " stdout F 1\n");
+    expect_text(scene_text(s, ask.log_path), " stdout F ok\n");
+    EXPECT_EQ(scene_seen(s, "ask")->exit_code, 0);
+    from = env_mono_ms(env_real());
+    DO(s, driver()->kill_container(s->shim, "web", SIGTERM, on_done, s));
+    DO(s, driver()->kill_container(s->shim, "sleep", SIGTERM, on_done, s));
+    UNTIL(s, scene_seen(s, "web")->state == SHIM_EXITED && scene_seen(s, "sleep")->state == SHIM_EXITED);
+    EXPECT(env_mono_ms(env_real()) - from < 1000);
+    EXPECT_EQ(scene_seen(s, "sleep")->exit_code, 143);
+    scene_stop(s);
+    scene_end(s);
+}
+
+static int count_fds(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    int n = 0;
+
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n;
+}
+
+/* Ten pods come and go: mounts, groups, processes and descriptors are what they were. */
+TEST(nothing_is_left)
+{
+    struct scene *s = scene_make();
+    char *mounts = scene_text(s, "/proc/self/mountinfo");
+    int fds = 0, status;
+
+    for (int i = 0; i < 10; i++) {
+        struct shim_create c = scene_create(s, i % 2 ? "odd" : "even", i % 2 ? "print" : "wait");
+
+        s->ready = false;
+        s->n_seen = 0;
+        s->opts.share_pids = i % 3 == 0;
+        scene_start(s);
+        scene_run(s, &c);
+        if (i % 2)
+            UNTIL(s, scene_seen(s, "odd")->state == SHIM_EXITED);
+        scene_stop(s);
+        for (int k = 0; k < 20; k++)
+            loop_step(s->loop, 1);
+        fds = fds ? fds : count_fds();
+        EXPECT_EQ(count_fds(), fds);
+        EXPECT_EQ(cgroup_count(s->cg, "", &s->err), 0);
+    }
+    EXPECT_STR(scene_text(s, "/proc/self/mountinfo"), mounts);
+    EXPECT(waitpid(-1, &status, WNOHANG) < 0 && errno == ECHILD);
+    scene_end(s);
+}
+
+/* The binary that shims run cannot be written, however it is reached. */
+TEST(sealed_binary)
+{
+    struct scene *s = scene_make();
+    char *mounts = scene_text(s, "/proc/self/mountinfo"), *exe, text[256];
+    struct shim_create c = scene_create(s, "c1", "wait");
+
+    s->opts.box_exe = arena_printf(s->a, "%s/%s", test_tmpdir(), SHIM_BOX_EXE);
+    EXPECT_OK(shim_box_prepare(test_tmpdir(), NULL, &s->err), &s->err);
+    EXPECT_OK(shim_box_prepare(test_tmpdir(), NULL, &s->err), &s->err);      /* again: the same */
+    scene_start(s);
+    scene_run(s, &c);
+    snprintf(text, sizeof(text), "/proc/%d/exe", (int)driver()->pid(s->shim));
+    EXPECT(open(text, O_WRONLY | O_CLOEXEC) < 0 && (errno == EROFS || errno == ETXTBSY));
+    exe = arena_strdup(s->a, s->opts.box_exe);
+    EXPECT(open(exe, O_WRONLY | O_CLOEXEC) < 0 && errno == EROFS);
+    scene_stop(s);
+    EXPECT_OK(shim_box_remove(test_tmpdir(), &s->err), &s->err);
+    EXPECT_OK(shim_box_remove(test_tmpdir(), &s->err), &s->err);
+    EXPECT_STR(scene_text(s, "/proc/self/mountinfo"), mounts);
     scene_end(s);
 }
 
