@@ -4,6 +4,7 @@
 
 static const struct rules_row *const tables[] = {
     rules_core_rows, rules_event_rows, rules_net_rows, rules_apps_rows, rules_pod_rows,
+    rules_service_rows,
 };
 
 static const struct rules_row *find_row(const struct kind *kind)

@@ -341,12 +341,39 @@ static void node_update(struct causes *c, const struct json *obj, const struct j
     check_taints(c, json_get(spec, "taints"));
 }
 
+/* podCIDR is the first of podCIDRs; a client that knows only the former means a list of one. */
+static void mirror_cidr(struct json *spec, const struct schema_type *type, struct arena *a)
+{
+    struct json *list = json_get(spec, "podCIDRs");
+    const char *one = rules_str(spec, "podCIDR");
+
+    if (*one && !str_eq(json_text(json_at(list, 0)), one)) {
+        list = json_array(a);
+        json_append(a, list, json_str(a, one));
+        rules_put(a, spec, type, "podCIDRs", list);
+    } else if (!*one && json_len(list)) {
+        rules_put(a, spec, type, "podCIDR", json_clone(a, json_at(list, 0)));
+    }
+}
+
 static void node_prepare(struct json *obj, const struct kind *kind, const struct rules_ctx *ctx)
 {
-    (void)kind;
-    (void)ctx;
-    json_del(json_get(obj, "spec"), "configSource");
+    struct json *spec = json_get(obj, "spec");
+
+    json_del(spec, "configSource");
     json_del(json_get(obj, "status"), "config");
+    if (spec)
+        mirror_cidr(spec, rules_type(kind->type, "spec"), ctx->a);
+}
+
+static void node_prepare_update(struct json *obj, const struct json *old, const struct kind *kind,
+                                const struct rules_ctx *ctx)
+{
+    struct json *spec = json_get(obj, "spec");
+
+    (void)old;
+    if (spec)
+        mirror_cidr(spec, rules_type(kind->type, "spec"), ctx->a);
 }
 
 const struct rules_row rules_core_rows[] = {
@@ -361,6 +388,7 @@ const struct rules_row rules_core_rows[] = {
     { .group = "", .resource = "serviceaccounts", .prepare_create = account_prepare,
       .prepare_update = account_prepare_update, .meta_create_on_update = true },
     { .group = "", .resource = "nodes", .create = node_create, .update = node_update,
-      .prepare_create = node_prepare, .keeps_status_on_create = true, .meta_create_on_update = true },
+      .prepare_create = node_prepare, .prepare_update = node_prepare_update,
+      .keeps_status_on_create = true, .meta_create_on_update = true },
     { 0 },
 };

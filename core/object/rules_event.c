@@ -160,6 +160,6 @@ const struct rules_row rules_event_rows[] = {
     { .group = "", .resource = "events", .create = event_create, .update = event_update,
       .no_meta_create = true, .no_meta_update = true, .creates_on_update = true },
     { .group = "events.k8s.io", .resource = "events", .create = new_event_create,
-      .update = new_event_update, .no_meta_create = true, .creates_on_update = true },
+      .update = new_event_update, .creates_on_update = true },
     { 0 },
 };

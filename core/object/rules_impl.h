@@ -69,6 +69,8 @@ void rules_check_selector(struct causes *c, const struct rules_path *p, const st
 /* Adds the messages about an address; legacy fields allow forms that are not canonical. */
 void rules_check_ip(struct causes *c, const struct rules_path *p, const char *s, bool legacy);
 void rules_check_cidr(struct causes *c, const struct rules_path *p, const char *s);
+/* Loopback, link-local and such. */
+void rules_check_not_special(struct causes *c, const struct rules_path *p, const char *s);
 int rules_ip_family(const char *s);                       /* 4, 6, or 0 when it is no address */
 int rules_ip_parse(const char *s, unsigned char out[16]); /* the same, with the bytes */
 void rules_check_port(struct causes *c, const struct rules_path *p, int64_t port);
@@ -111,7 +113,7 @@ struct rules_row {
     bool keeps_status_on_create, needs_version, creates_on_update;
 };
 extern const struct rules_row rules_core_rows[], rules_event_rows[], rules_net_rows[],
-    rules_apps_rows[], rules_pod_rows[];            /* each ends with a row without resource */
+    rules_apps_rows[], rules_pod_rows[], rules_service_rows[];            /* each ends with a row without resource */
 
 /* A pod spec; `meta` is NULL for a template's. */
 void rules_pod_spec(struct causes *c, const struct rules_path *p, const struct json *spec,

@@ -5,7 +5,6 @@
 #include "core/object/rules_impl.h"
 
 #define ANNOTATIONS_BYTES_MAX (256u << 10)
-#define MANAGER_MAX 128
 
 void rules_check_annotations(struct causes *c, const struct rules_path *p, const struct json *v)
 {
@@ -86,14 +85,19 @@ static void check_finalizers(struct causes *c, const struct rules_path *p, const
         rules_invalid(c, p, list, "finalizer orphan and foregroundDeletion cannot be both set");
 }
 
-void rules_check_finalizer(struct causes *c, const struct rules_path *p, const char *s)
+static void check_short_name(struct causes *c, const struct rules_path *p, const char *s)
 {
     static const char *const standard[] = { "kubernetes", "orphan", "foregroundDeletion", NULL };
 
-    rules_check_format(c, p, rules_fmt_qualified, s);
     if (!strchr(s, '/') && !rules_in(s, standard))
         rules_invalid_s(c, p, s, "name is neither a standard finalizer name nor is it fully "
                         "qualified");
+}
+
+void rules_check_finalizer(struct causes *c, const struct rules_path *p, const char *s)
+{
+    rules_check_format(c, p, rules_fmt_qualified, s);
+    check_short_name(c, p, s);
 }
 
 /* What the kinds themselves say on top of the general rules: short names must be well-known. */
@@ -103,25 +107,7 @@ void rules_meta_finalizers(struct causes *c, const struct json *obj)
     struct json *v;
 
     json_each(v, json_get(json_get(obj, "metadata"), "finalizers"))
-        rules_check_finalizer(c, RULES_IDX(p, v_i), json_text(v) ? v->s : "");
-}
-
-static void check_managed(struct causes *c, const struct rules_path *p, const struct json *list)
-{
-    static const char *const operations[] = { "Apply", "Update", NULL };
-    struct json *v;
-
-    json_each(v, list) {
-        const struct rules_path *at = RULES_IDX(p, v_i);
-        const char *op = rules_str(v, "operation"), *type = rules_str(v, "fieldsType");
-
-        if (!rules_in(op, operations))
-            rules_invalid_s(c, RULES_AT(at, "operation"), op, "must be `Apply` or `Update`");
-        if (*type && !str_eq(type, "FieldsV1"))
-            rules_invalid_s(c, RULES_AT(at, "fieldsType"), type, "must be `FieldsV1`");
-        if (strlen(rules_str(v, "manager")) > MANAGER_MAX)
-            rules_too_long(c, RULES_AT(at, "manager"), MANAGER_MAX);
-    }
+        check_short_name(c, RULES_IDX(p, v_i), json_text(v) ? v->s : "");
 }
 
 static void check_namespace(struct causes *c, const struct rules_path *meta, const struct json *m,
@@ -146,7 +132,6 @@ void rules_meta_common(struct causes *c, const struct rules_path *meta, const st
     rules_check_annotations(c, RULES_AT(meta, "annotations"), json_get(m, "annotations"));
     check_owners(c, RULES_AT(meta, "ownerReferences"), json_get(m, "ownerReferences"));
     check_finalizers(c, RULES_AT(meta, "finalizers"), json_get(m, "finalizers"));
-    check_managed(c, RULES_AT(meta, "managedFields"), json_get(m, "managedFields"));
 }
 
 static void check_name(struct causes *c, const struct rules_path *p, const char *name,
@@ -218,5 +203,4 @@ void rules_meta_update(struct causes *c, const struct json *obj, const struct js
     rules_check_labels(c, RULES_AT(meta, "labels"), json_get(m, "labels"));
     rules_check_annotations(c, RULES_AT(meta, "annotations"), json_get(m, "annotations"));
     check_owners(c, RULES_AT(meta, "ownerReferences"), json_get(m, "ownerReferences"));
-    check_managed(c, RULES_AT(meta, "managedFields"), json_get(m, "managedFields"));
 }

@@ -239,6 +239,7 @@ void rules_pod_spec(struct causes *c, const struct rules_path *p, const struct j
     };
 
     rules_volumes(&s, AT(p, "volumes"));
+    rules_volume_tokens(&s, AT(p, "volumes"));
     check_claims(&s, AT(p, "resourceClaims"));
     rules_containers(&s, p);
     check_pod_resources(&s, p);

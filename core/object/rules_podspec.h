@@ -19,6 +19,8 @@ struct rules_spec {
 #define KEY RULES_KEY
 
 void rules_volumes(struct rules_spec *s, const struct rules_path *p);
+/* Projected tokens need a service account in the pod. */
+void rules_volume_tokens(const struct rules_spec *s, const struct rules_path *p);
 void rules_local_path(struct causes *c, const struct rules_path *p, const char *path);
 void rules_no_backsteps(struct causes *c, const struct rules_path *p, const char *path);
 /* fieldRef and resourceFieldRef of environment (is_volume false) and of downward API volumes. */

@@ -415,7 +415,6 @@ static void check_projected(const struct rules_spec *s, const struct rules_path 
     check_mode(s->c, p, v, "defaultMode");
     json_each(source, json_get(v, "sources")) {
         const struct rules_path *at = IDX(AT(p, "sources"), source_i);
-        const struct json *token = json_get(source, "serviceAccountToken");
 
         check_projected_items(s->c, p, AT(at, "secret"), json_get(source, "secret"), seen);
         check_projected_items(s->c, p, AT(at, "configMap"), json_get(source, "configMap"), seen);
@@ -423,10 +422,8 @@ static void check_projected(const struct rules_spec *s, const struct rules_path 
             check_downward_file(s->c, AT(at, "downwardAPI"), file);
             check_unique_path(s->c, p, seen, rules_str(file, "path"), rules_str(file, "path"));
         }
-        check_token(s->c, p, AT(at, "serviceAccountToken"), token);
-        if (token && s->is_pod && !*rules_str(s->spec, "serviceAccountName"))
-            rules_forbidden(s->c, AT(at, "serviceAccountToken"),
-                            "must not be specified when serviceAccountName is not set");
+        check_token(s->c, p, AT(at, "serviceAccountToken"),
+                    json_get(source, "serviceAccountToken"));
         check_trust_bundle(s->c, p, AT(at, "clusterTrustBundle"),
                            json_get(source, "clusterTrustBundle"), seen);
         check_certificate(s->c, AT(at, "podCertificate"), json_get(source, "podCertificate"));
@@ -513,4 +510,18 @@ void rules_volumes(struct rules_spec *s, const struct rules_path *p)
         if (s->c->len == before)
             json_set(s->c->a, s->volumes, name, v);
     }
+}
+
+void rules_volume_tokens(const struct rules_spec *s, const struct rules_path *p)
+{
+    struct json *v, *source;
+
+    if (!s->is_pod || *rules_str(s->spec, "serviceAccountName"))
+        return;
+    json_each(v, json_get(s->spec, "volumes"))
+        json_each(source, json_get(json_get(v, "projected"), "sources"))
+            if (json_get(source, "serviceAccountToken"))
+                rules_forbidden(s->c, AT(IDX(AT(AT(IDX(p, v_i), "projected"), "sources"), source_i),
+                                         "serviceAccountToken"),
+                                "must not be specified when serviceAccountName is not set");
 }
