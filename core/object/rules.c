@@ -133,7 +133,8 @@ void rules_validate_create(struct causes *out, const struct json *obj, const str
 
     if (!row->no_meta_create) {
         rules_meta_create(out, obj, kind, rules_name_format(kind));
-        rules_meta_finalizers(out, obj);
+        if (!row->any_finalizer)
+            rules_meta_finalizers(out, obj);
     }
     if (row->create)
         row->create(out, obj, ctx);
@@ -150,11 +151,13 @@ void rules_validate_update(struct causes *out, const struct json *obj, const str
     rules_meta_update(out, obj, old);
     if (!row->no_meta_update) {
         rules_meta_update(out, obj, old);
-        rules_meta_finalizers(out, obj);
+        if (!row->any_finalizer)
+            rules_meta_finalizers(out, obj);
     }
     if (row->meta_create_on_update && str_empty(ctx->subresource)) {
         rules_meta_create(out, obj, kind, rules_name_format(kind));
-        rules_meta_finalizers(out, obj);
+        if (!row->any_finalizer)
+            rules_meta_finalizers(out, obj);
     }
     if (row->update)
         row->update(out, obj, old, ctx);

@@ -109,7 +109,7 @@ struct rules_row {
     void (*update)(struct causes *c, const struct json *obj, const struct json *old,
                    const struct rules_ctx *ctx);
     /* Which metadata checks the kind repeats: upstream's answers hold the causes of each. */
-    bool no_meta_create, no_meta_update, meta_create_on_update;
+    bool no_meta_create, no_meta_update, meta_create_on_update, any_finalizer;
     bool keeps_status_on_create, needs_version, creates_on_update;
 };
 extern const struct rules_row rules_core_rows[], rules_event_rows[], rules_net_rows[],

@@ -236,6 +236,7 @@ const struct rules_row rules_net_rows[] = {
       .no_meta_update = true, .meta_create_on_update = true },
     { .group = "coordination.k8s.io", .resource = "leases", .create = lease_create,
       .update = lease_update, .prepare_create = lease_prepare,
-      .prepare_update = lease_prepare_update, .needs_version = true, .creates_on_update = true },
+      .prepare_update = lease_prepare_update, .needs_version = true, .creates_on_update = true,
+      .any_finalizer = true },
     { 0 },
 };

@@ -359,6 +359,13 @@ static void check_ip_families(struct causes *c, const struct rules_path *p, cons
         rules_invalid(c, p, ips, "may specify no more than one IP for each IP family");
 }
 
+/* Whoever gives out the addresses adds the second family, where there is one. */
+static bool is_policy_impossible(const struct json *spec)
+{
+    return str_eq(rules_str(spec, "ipFamilyPolicy"), "RequireDualStack") &&
+           json_len(json_get(spec, "ipFamilies")) < 2;
+}
+
 static void check_cluster_ips(struct causes *c, const struct rules_path *spec_at, const struct json *spec)
 {
     static const char *const families[] = { "IPv4", "IPv6", NULL };
@@ -381,6 +388,9 @@ static void check_cluster_ips(struct causes *c, const struct rules_path *spec_at
     if (json_get(spec, "ipFamilyPolicy") && !rules_in(rules_str(spec, "ipFamilyPolicy"), policies))
         rules_unsupported(c, RULES_AT(spec_at, "ipFamilyPolicy"), rules_str(spec, "ipFamilyPolicy"),
                           policies);
+    if (is_policy_impossible(spec))
+        rules_invalid_s(c, RULES_AT(spec_at, "ipFamilyPolicy"), "RequireDualStack",
+                        "this cluster is not configured for dual-stack services");
     if (json_len(ips) > 2)
         rules_invalid(c, p, ips, "may only hold up to 2 values");
     if (check_each_ip(c, p, ips) && !is_headless(spec))
@@ -521,6 +531,14 @@ static void check_load_balancer_status(struct causes *c, const struct json *obj)
     }
 }
 
+/* A new class is checked for its form as well, twice in all. */
+static void refuse_class(struct causes *c, const struct rules_path *p, const struct json *v)
+{
+    rules_invalid(c, p, v, "may not change once set");
+    if (json_text(v))
+        rules_check_format(c, p, rules_fmt_qualified, v->s);
+}
+
 static void service_update(struct causes *c, const struct json *obj, const struct json *old,
                            const struct rules_ctx *ctx)
 {
@@ -537,8 +555,7 @@ static void service_update(struct causes *c, const struct json *obj, const struc
         rules_forbidden(c, RULES_AT(p, "healthCheckNodePort"), "field is immutable");
     if (is_type(spec, "LoadBalancer") && is_type(before, "LoadBalancer") &&
         !str_eq(rules_str(spec, "loadBalancerClass"), rules_str(before, "loadBalancerClass")))
-        rules_invalid(c, RULES_AT(p, "loadBalancerClass"), json_get(spec, "loadBalancerClass"),
-                      "may not change once set");
+        refuse_class(c, RULES_AT(p, "loadBalancerClass"), json_get(spec, "loadBalancerClass"));
     service_create(c, obj, ctx);
 }
 
