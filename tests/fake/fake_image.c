@@ -42,10 +42,10 @@ static void fake_tar_block(struct buf *tar, const void *p, size_t len)
         buf_add(tar, zeros, TAR_BLOCK - len % TAR_BLOCK);
 }
 
-static void fake_tar_pax(struct buf *tar, const char *records)
+static void fake_tar_pax(struct buf *tar, struct slice rest)
 {
     _cleanup_buf_ struct buf b = BUF_INIT;
-    struct slice rest = slice_of(records), one;
+    struct slice one;
 
     while (slice_split(&rest, '\n', &one)) {
         size_t len = one.len + 3;
@@ -54,7 +54,9 @@ static void fake_tar_pax(struct buf *tar, const char *records)
             continue;
         while (snprintf(NULL, 0, "%zu", len) + one.len + 2 != len)
             len++;
-        buf_fmt(&b, "%zu %.*s\n", len, (int)one.len, one.p);
+        buf_fmt(&b, "%zu ", len);
+        buf_add(&b, one.p, one.len);
+        buf_chr(&b, '\n');
     }
     fake_tar_add(tar, (struct fake_entry){ .type = 'x', .path = "pax", .data = b.p, .len = b.len });
 }
@@ -66,7 +68,7 @@ void fake_tar_add(struct buf *tar, struct fake_entry e)
     size_t path = strlen(e.path);
 
     if (e.pax)
-        fake_tar_pax(tar, e.pax);
+        fake_tar_pax(tar, (struct slice){ e.pax, e.pax_len ? e.pax_len : strlen(e.pax) });
     memcpy(h, e.path, path < 100 ? path : 100);
     fake_octal(h + 100, 8, e.mode ? e.mode : e.type == '5' ? 0755 : 0644);
     fake_octal(h + 108, 8, e.uid < 0 ? getuid() : (uint64_t)e.uid);

@@ -21,10 +21,13 @@ struct fake_entry {
     int64_t mtime;
     unsigned major, minor;
     const char *pax;                    /* records for a pax header before it, "path=x\nuid=3\n"; no lengths */
+    size_t pax_len;                     /* 0: its strlen */
 };
-#define FAKE_FILE(path_, text_) ((struct fake_entry){ .type = '0', .path = (path_), .data = (text_), .uid = -1, .gid = -1 })
+#define FAKE_FILE(path_, text_) \
+    ((struct fake_entry){ .type = '0', .path = (path_), .data = (text_), .uid = -1, .gid = -1 })
 #define FAKE_DIR(path_) ((struct fake_entry){ .type = '5', .path = (path_), .uid = -1, .gid = -1 })
-#define FAKE_LINK(type_, path_, link_) ((struct fake_entry){ .type = (type_), .path = (path_), .link = (link_), .uid = -1, .gid = -1 })
+#define FAKE_LINK(type_, path_, link_) \
+    ((struct fake_entry){ .type = (type_), .path = (path_), .link = (link_), .uid = -1, .gid = -1 })
 
 void fake_tar_add(struct buf *tar, struct fake_entry e);
 void fake_tar_end(struct buf *tar);
