@@ -18,7 +18,7 @@
 #include "core/base/vec.h"
 
 #define APPLY_COPY_BYTES (256u << 10)
-#define APPLY_LINKS_MAX 40                      /* dangling links followed for one parent directory */
+#define APPLY_LINKS_MAX 40  /* dangling links followed for one parent directory */
 #define APPLY_BLOCK 4096
 
 struct apply_dir { char *path; int64_t mtime_s; uint32_t mtime_ns; };
@@ -27,11 +27,11 @@ struct image_apply {
     struct image_apply_opts o;
     bool root_user;                             /* may give files away */
     int parent;                                 /* the directory of the last entry ... */
-    /* ... and its path: most entries share it. It cannot go stale: to replace a directory above it, an entry
-     * must be placed in another parent first. */
+    /* ... and its path: most entries share it. It cannot go stale: to replace a directory above it,
+     * an entry must be placed in another parent first. */
     struct buf parent_path;
     bool parent_known;
-    struct buf path;                            /* of the entry, cleaned: "usr/bin/env", "" for the root */
+    struct buf path;  /* of the entry, cleaned: "usr/bin/env", "" for the root */
     VEC(struct apply_dir) dirs;
     int64_t disk_bytes;
     char *block;
@@ -101,7 +101,8 @@ static void apply_forget_parent(struct image_apply *a)
     a->parent_known = false;
 }
 
-/* The dangling link `name` in `dir` stands where a directory should be: the path with its target instead. */
+/* The dangling link `name` in `dir` stands where a directory should be: the path with its target
+ * instead. */
 static int apply_follow(struct buf *path, size_t from, size_t to, int dir, const char *name,
                         struct err *err)
 {
@@ -127,7 +128,8 @@ static int apply_follow(struct buf *path, size_t from, size_t to, int dir, const
  * 1: done, 0: a link was replaced by its target, start again, -1. */
 static int apply_make_parents(struct image_apply *a, struct buf *path, int *out, struct err *err)
 {
-    _cleanup_fd_ int dir = fd_open_in_root(a->o.root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0, err);
+    _cleanup_fd_ int dir = fd_open_in_root(a->o.root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0,
+                                           err);
     size_t from = 0;
 
     while (dir >= 0 && from < path->len) {
@@ -237,7 +239,8 @@ static void apply_times(struct timespec out[2], int64_t s, uint32_t ns)
     out[1] = (struct timespec){ .tv_sec = (time_t)s, .tv_nsec = (long)ns };
 }
 
-static int apply_owner(const struct image_apply *a, struct apply_at at, const struct image_tar_entry *e,
+static int apply_owner(const struct image_apply *a, struct apply_at at,
+                       const struct image_tar_entry *e,
                        struct err *err)
 {
     struct stat st;
@@ -250,7 +253,8 @@ static int apply_owner(const struct image_apply *a, struct apply_at at, const st
     return 0;
 }
 
-/* Of anything but regular files and hard links. Links have no mode; only directories have attributes here. */
+/* Of anything but regular files and hard links. Links have no mode; only directories have
+ * attributes here. */
 static int apply_meta(struct image_apply *a, struct apply_at at, const struct image_tar_entry *e,
                       struct err *err)
 {
@@ -261,7 +265,8 @@ static int apply_meta(struct image_apply *a, struct apply_at at, const struct im
     if (e->type != IMAGE_TAR_SYMLINK && fchmodat(at.dir, at.name, e->mode, 0) < 0)
         return err_sys(err, "%.200s: mode %04o", e->path, e->mode);
     if (e->type == IMAGE_TAR_DIR && e->n_xattrs > 0) {
-        _cleanup_fd_ int fd = openat(at.dir, at.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        _cleanup_fd_ int fd = openat(at.dir, at.name,
+                                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
         if (fd < 0)
             return err_sys(err, "open %.200s", e->path);
@@ -306,7 +311,8 @@ static int apply_clear(struct image_apply *a, struct apply_at at, struct err *er
 
 /* --- one kind of entry each */
 
-static int apply_data(struct image_apply *a, int fd, struct image_tar *t, const struct image_tar_entry *e,
+static int apply_data(struct image_apply *a, int fd, struct image_tar *t,
+                      const struct image_tar_entry *e,
                       struct err *err)
 {
     ssize_t n;
@@ -375,7 +381,8 @@ static int apply_symlink(struct image_apply *a, struct apply_at at, const struct
     return apply_meta(a, at, e, err);
 }
 
-static int apply_hard_link(struct image_apply *a, struct apply_at at, const struct image_tar_entry *e,
+static int apply_hard_link(struct image_apply *a, struct apply_at at,
+                           const struct image_tar_entry *e,
                            struct image_tar *t, struct err *err)
 {
     _cleanup_buf_ struct buf target = BUF_INIT;
@@ -390,7 +397,8 @@ static int apply_hard_link(struct image_apply *a, struct apply_at at, const stru
     name = slash ? slash + 1 : target.p;
     if (slash)
         target.p[slash - target.p] = 0;
-    dir = fd_open_in_root(a->o.root, slash ? target.p : ".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0, NULL);
+    dir = fd_open_in_root(a->o.root, slash ? target.p : ".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0,
+                          NULL);
     if (dir < 0 || fstatat(dir, name, &from, AT_SYMLINK_NOFOLLOW) < 0)
         return err_set(err, ERR_CORRUPT, "%.200s: a hard link to %.150s, which is not in the layer",
                        e->path, e->link);
@@ -409,7 +417,8 @@ static int apply_hard_link(struct image_apply *a, struct apply_at at, const stru
 static int apply_node(struct image_apply *a, struct apply_at at, const struct image_tar_entry *e,
                       struct image_tar *t, struct err *err)
 {
-    mode_t type = e->type == IMAGE_TAR_CHAR ? S_IFCHR : e->type == IMAGE_TAR_BLOCK ? S_IFBLK : S_IFIFO;
+    mode_t type = e->type == IMAGE_TAR_CHAR ? S_IFCHR :
+                  e->type == IMAGE_TAR_BLOCK ? S_IFBLK : S_IFIFO;
 
     (void)t;
     if (a->o.no_devices && type != S_IFIFO)
@@ -475,7 +484,8 @@ static int apply_root(struct image_apply *a, const struct image_tar_entry *e, st
 int image_apply_entry(struct image_apply *a, const struct image_tar_entry *e, struct image_tar *t,
                       struct err *err)
 {
-    static int (*const kinds[])(struct image_apply *, struct apply_at, const struct image_tar_entry *,
+    static int (*const kinds[])(struct image_apply *, struct apply_at,
+                                const struct image_tar_entry *,
                                 struct image_tar *, struct err *) = {
         [IMAGE_TAR_FILE] = apply_file,  [IMAGE_TAR_LINK] = apply_hard_link,
         [IMAGE_TAR_SYMLINK] = apply_symlink, [IMAGE_TAR_CHAR] = apply_node,
@@ -500,8 +510,8 @@ int image_apply_finish(struct image_apply *a, struct err *err)
 
     for (size_t i = 0; i < a->dirs.len; i++) {
         const struct apply_dir *d = &a->dirs.v[i];
-        _cleanup_fd_ int fd = fd_open_in_root(a->o.root, d->path,
-                                              O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0, NULL);
+        int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+        _cleanup_fd_ int fd = fd_open_in_root(a->o.root, d->path, flags, 0, NULL);
 
         apply_times(times, d->mtime_s, d->mtime_ns);
         if (fd >= 0 && futimens(fd, times) < 0)

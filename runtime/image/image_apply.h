@@ -1,10 +1,12 @@
 /* runtime/image/image_apply.h -- entries of a layer's tar become files below a root directory.
  *
- * Nothing outside of the root is touched, whatever the archive says: parents are opened with RESOLVE_IN_ROOT, the
- * last component is never followed, and ".." in names is refused. Nobody else may change the tree meanwhile.
+ * Nothing outside of the root is touched, whatever the archive says: parents are opened with
+ * RESOLVE_IN_ROOT, the last component is never followed, and ".." in names is refused. Nobody else
+ * may change the tree meanwhile.
  *
- * Whiteouts become what overlay understands: ".wh.NAME" a character device 0/0; ".wh..wh..opq" is told to the caller,
- * who sets the attribute, because trusted.* needs a capability that the unpacking process does not have.
+ * Whiteouts become what overlay understands: ".wh.NAME" a character device 0/0; ".wh..wh..opq" is
+ * told to the caller, who sets the attribute, because trusted.* needs a capability that the
+ * unpacking process does not have.
  */
 #ifndef RUNTIME_IMAGE_IMAGE_APPLY_H
 #define RUNTIME_IMAGE_IMAGE_APPLY_H
@@ -30,6 +32,6 @@ CLEANUP_DEFINE(struct image_apply, image_apply_free)
 int image_apply_entry(struct image_apply *a, const struct image_tar_entry *e, struct image_tar *t,
                       struct err *err);
 int image_apply_finish(struct image_apply *a, struct err *err);    /* times of directories */
-int64_t image_apply_disk_bytes(const struct image_apply *a);       /* about what it takes on the disk */
+int64_t image_apply_disk_bytes(const struct image_apply *a);  /* about what it takes on the disk */
 
 #endif

@@ -31,7 +31,8 @@ static const char *archive_clean(const char *path)
     return path;
 }
 
-/* The text of a link as a path in the archive: "../x/layer.tar" seen from "y/layer.tar" is "x/layer.tar". */
+/* The text of a link as a path in the archive: "../x/layer.tar" seen from "y/layer.tar" is
+ * "x/layer.tar". */
 static char *archive_link(struct arena *a, const struct image_unpack_entry *e)
 {
     const char *link = e->link, *slash = strrchr(archive_clean(e->path), '/');
@@ -43,12 +44,13 @@ static char *archive_link(struct arena *a, const struct image_unpack_entry *e)
             dir--;
         dir -= dir > 0;
     }
-    if (dir == 0 || link == e->link)        /* hard links, and links in the same place: as written */
+    if (dir == 0 || link == e->link)  /* hard links, and links in the same place: as written */
         return arena_strdup(a, archive_clean(link));
     return arena_printf(a, "%.*s/%s", (int)dir, archive_clean(e->path), link);
 }
 
-static int archive_on_entry(struct image_task *t, const struct image_unpack_entry *e, struct err *err)
+static int archive_on_entry(struct image_task *t, const struct image_unpack_entry *e,
+                            struct err *err)
 {
     struct image_archive *a = t->ctx;
     struct image_archive_file *f = ANEW(a->arena, struct image_archive_file);
@@ -122,7 +124,8 @@ int image_archive_open(struct image_archive *out, struct image_crew *c, const ch
 /* --- files inside */
 
 /* Follows links. NULL when there is no such file. */
-static const struct image_archive_file *archive_find(const struct image_archive *a, const char *path)
+static const struct image_archive_file *archive_find(const struct image_archive *a,
+                                                     const char *path)
 {
     for (int i = 0; i < IMAGE_ARCHIVE_LINKS_MAX; i++) {
         const struct image_archive_file *f = map_get(a->files, archive_clean(path));
@@ -134,7 +137,8 @@ static const struct image_archive_file *archive_find(const struct image_archive 
     return NULL;
 }
 
-static int archive_read(struct slice *out, struct image_archive *a, const char *path, struct err *err)
+static int archive_read(struct slice *out, struct image_archive *a, const char *path,
+                        struct err *err)
 {
     const struct image_archive_file *f = archive_find(a, path);
     char *p;
@@ -200,7 +204,8 @@ static int archive_layer_source(struct image_archive_image *im, size_t i, struct
 
 /* --- names */
 
-/* What the archive calls an image, as a whole name: a bare tag needs a repository, which is not inside. */
+/* What the archive calls an image, as a whole name: a bare tag needs a repository, which is not
+ * inside. */
 static const char *archive_name(struct image_archive *a, const char *inside, const char *given)
 {
     struct image_ref ref;
@@ -224,7 +229,8 @@ static int archive_oci_config(struct image_archive_image *im, struct image_archi
     char path[ARCHIVE_NAME_PATH_MAX];
 
     if (archive_read_blob(&im->config_bytes, a, m->config.digest, err) < 0 ||
-        image_config_parse(&im->config, a->arena, im->config_bytes.p, im->config_bytes.len, err) < 0)
+        image_config_parse(&im->config, a->arena, im->config_bytes.p, im->config_bytes.len,
+                           err) < 0)
         return -1;
     snprintf(im->id, sizeof(im->id), "%s", m->config.digest);
     if (im->config.n_layers != m->n)
@@ -252,7 +258,8 @@ static int archive_oci_manifest(struct image_archive_image *im, struct image_arc
     for (int depth = 0; depth < 3; depth++) {
         snprintf(im->manifest, sizeof(im->manifest), "%s", d->digest);
         if (archive_read_blob(&im->manifest_bytes, a, d->digest, err) < 0 ||
-            image_manifest_parse(&m, a->arena, im->manifest_bytes.p, im->manifest_bytes.len, err) < 0)
+            image_manifest_parse(&m, a->arena, im->manifest_bytes.p, im->manifest_bytes.len,
+                                 err) < 0)
             return err_wrap(err, "%s", d->digest);
         if (!m.is_index) {
             if (archive_oci_config(im, a, &m, err) < 0)
@@ -300,7 +307,8 @@ static int archive_oci(struct image_archive_image **out, size_t *n, struct image
 
 /* --- docker-archives */
 
-/* The archive has no manifest in the registry's sense: one is made, so that there is a digest to name it by. */
+/* The archive has no manifest in the registry's sense: one is made, so that there is a digest to
+ * name it by. */
 static void archive_docker_manifest(struct image_archive_image *im, struct image_archive *a)
 {
     static const char *const type = "application/vnd.docker.distribution.manifest.v2+json";
@@ -362,7 +370,8 @@ static int archive_docker_image(struct image_archive_image *im, struct image_arc
     if (!config || !json_is(layers, JSON_ARRAY))
         return err_set(err, ERR_CORRUPT, "no Config or no Layers");
     if (archive_read(&im->config_bytes, a, config, err) < 0 ||
-        image_config_parse(&im->config, a->arena, im->config_bytes.p, im->config_bytes.len, err) < 0)
+        image_config_parse(&im->config, a->arena, im->config_bytes.p, im->config_bytes.len,
+                           err) < 0)
         return -1;
     if (!image_platform_runs(image_platform_host(), im->config.platform))
         return 0;
@@ -422,7 +431,8 @@ int image_archive_images(struct image_archive_image **out, size_t *n, struct ima
     if (name && (image_ref_is_box(&ref) || ref.digest[0]))
         return err_set(err, ERR_INVALID, "%s: not a name to import under", ref.text);
     if (!oci && !archive_find(a, "manifest.json"))
-        return err_set(err, ERR_CORRUPT, "neither an OCI layout nor a docker-archive: no index.json and "
+        return err_set(err, ERR_CORRUPT,
+                       "neither an OCI layout nor a docker-archive: no index.json and "
                        "no manifest.json inside");
     if ((oci ? archive_oci : archive_docker)(out, n, a, name, err) < 0)
         return -1;

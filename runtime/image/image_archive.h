@@ -1,5 +1,6 @@
-/* runtime/image/image_archive.h -- a tar of images on the disk: which files are in it, where, and which images they
- * make. OCI layouts ("oci-layout" and index.json) and docker-archives (manifest.json). Inside the room only.
+/* runtime/image/image_archive.h -- a tar of images on the disk: which files are in it, where, and
+ * which images they make. OCI layouts ("oci-layout" and index.json) and docker-archives
+ * (manifest.json). Inside the room only.
  */
 #ifndef RUNTIME_IMAGE_IMAGE_ARCHIVE_H
 #define RUNTIME_IMAGE_IMAGE_ARCHIVE_H
@@ -27,9 +28,11 @@ struct image_archive_image {
     int64_t size_bytes;
 };
 
-int image_archive_open(struct image_archive *out, struct image_crew *c, const char *file, struct err *err);
+int image_archive_open(struct image_archive *out, struct image_crew *c, const char *file,
+                       struct err *err);
 void image_archive_deinit(struct image_archive *a);
-/* The images for this machine's platform; `name` replaces the names inside, may be NULL. All in a->arena. */
+/* The images for this machine's platform; `name` replaces the names inside, may be NULL. All in
+ * a->arena. */
 int image_archive_images(struct image_archive_image **out, size_t *n, struct image_archive *a,
                          const char *name, struct err *err);
 

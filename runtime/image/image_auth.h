@@ -1,4 +1,5 @@
-/* runtime/image/image_auth.h -- who we are to a registry: pull secrets as kubelet matches them, and challenges. Pure.
+/* runtime/image/image_auth.h -- who we are to a registry: pull secrets as kubelet matches them, and
+ * challenges. Pure.
  */
 #ifndef RUNTIME_IMAGE_IMAGE_AUTH_H
 #define RUNTIME_IMAGE_IMAGE_AUTH_H
@@ -14,8 +15,8 @@ struct image_cred { const char *user, *password, *identity_token, *registry_toke
 
 struct image_creds { struct image_cred v[IMAGE_CREDS_MAX]; size_t n; };
 
-/* Those of the secrets that fit the image, the most specific first. Secrets that cannot be read are passed over, as
- * kubelet does. Texts in the arena. */
+/* Those of the secrets that fit the image, the most specific first. Secrets that cannot be read are
+ * passed over, as kubelet does. Texts in the arena. */
 void image_auth_match(struct image_creds *out, struct arena *a, const char *const *dockerconfigs,
                       const struct image_ref *ref);
 /* "dXNlcjpwdw==" -> user and password; false when it is none. */

@@ -3,7 +3,8 @@
  *   box/HEX/fs      HEX: sha256 of the binary's digest and the applets' names
  *   box/current     a link to HEX, replaced atomically
  *
- * It looks like any image to those who use it, but is in no index, has no blobs and one lower directory.
+ * It looks like any image to those who use it, but is in no index, has no blobs and one lower
+ * directory.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -143,7 +144,8 @@ static int box_make(const struct image_store *s, const char *hex, int exe,
     return 0;
 }
 
-static int box_current(char hex[CRYPTO_SHA256_HEX_BYTES], const struct image_store *s, struct err *err)
+static int box_current(char hex[CRYPTO_SHA256_HEX_BYTES], const struct image_store *s,
+                       struct err *err)
 {
     char digest[IMAGE_DIGEST_BYTES], link[CRYPTO_SHA256_HEX_BYTES];
     ssize_t n = readlinkat(s->fd, "box/current", link, sizeof(link));

@@ -1,4 +1,5 @@
-/* image_confine.c -- chroot into a clone of a mount, capabilities, Landlock and seccomp for children. */
+/* image_confine.c -- chroot into a clone of a mount, capabilities, Landlock and seccomp for
+ * children. */
 #include "runtime/image/image_confine.h"
 
 #include <errno.h>
@@ -39,7 +40,8 @@
 #endif
 
 /* CAP_SYS_ADMIN, CAP_SYS_CHROOT and CAP_DAC_READ_SEARCH (open by handle) would lead out again. */
-#define CONFINE_CAPS (1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID | \
+#define CONFINE_CAPS (1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | \
+                      1u << CAP_FSETID | \
                       1u << CAP_MKNOD | 1u << CAP_SETFCAP)
 _Static_assert(CAP_SETFCAP < 32, "all capabilities kept are in the first word");
 
@@ -89,7 +91,8 @@ static int confine_seccomp(bool network, struct err *err)
 #endif
         DENY(SYS_execve), DENY(SYS_execveat), DENY(SYS_ptrace), DENY(SYS_process_vm_readv),
         DENY(SYS_process_vm_writev), DENY(SYS_pidfd_open), DENY(SYS_pidfd_getfd), DENY(SYS_bpf),
-        DENY(SYS_perf_event_open), DENY(SYS_io_uring_setup), DENY(SYS_userfaultfd), DENY(SYS_keyctl),
+        DENY(SYS_perf_event_open), DENY(SYS_io_uring_setup), DENY(SYS_userfaultfd),
+        DENY(SYS_keyctl),
         DENY(SYS_add_key), DENY(SYS_request_key), DENY(SYS_mount), DENY(SYS_umount2),
         DENY(SYS_open_tree), DENY(SYS_move_mount), DENY(SYS_fsopen), DENY(SYS_pivot_root),
         DENY(SYS_unshare), DENY(SYS_setns), DENY(SYS_chroot), DENY(SYS_open_by_handle_at),
@@ -125,7 +128,8 @@ static int confine_landlock(int root, struct err *err)
     rules = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr.handled_access_fs), 0);
     if (rules < 0)
         return err_sys(err, "landlock");
-    if (root >= 0 && syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0)
+    if (root >= 0 &&
+        syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0)
         return err_sys(err, "landlock: add rule");
     if (syscall(SYS_landlock_restrict_self, rules, 0) < 0)
         return err_sys(err, "landlock: restrict");
@@ -134,12 +138,15 @@ static int confine_landlock(int root, struct err *err)
 
 /* --- the root */
 
-/* A detached clone of the directory as a mount of its own, on which devices are dead. -1 without an error when
- * this process may not make one. */
+/* A detached clone of the directory as a mount of its own, on which devices are dead. -1 without an
+ * error when this process may not make one. */
 static int confine_clone(int root)
 {
-    struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC };
-    int fd = (int)syscall(SYS_open_tree, root, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    struct mount_attr attr = {
+        .attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+    };
+    int fd = (int)syscall(SYS_open_tree, root, "",
+                          OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 
     if (fd >= 0 && syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
         fd = fd_close(fd);
@@ -180,8 +187,9 @@ int image_confine_user(bool network, struct err *err)
 {
     if (geteuid() == 0 && ((setgroups(0, NULL) < 0 && errno != EPERM) ||
                            setresgid(IMAGE_CONFINE_UID, IMAGE_CONFINE_UID, IMAGE_CONFINE_UID) < 0 ||
-                           setresuid(IMAGE_CONFINE_UID, IMAGE_CONFINE_UID, IMAGE_CONFINE_UID) < 0) &&
-        errno != EINVAL)            /* a user namespace that has no such user: capabilities go all the same */
+                           setresuid(IMAGE_CONFINE_UID, IMAGE_CONFINE_UID,
+                                     IMAGE_CONFINE_UID) < 0) &&
+        errno != EINVAL)  /* a user namespace that has no such user: capabilities go all the same */
         return err_sys(err, "drop privileges");
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)       /* forgotten with the change of the user */
         return err_sys(err, "follow the parent");

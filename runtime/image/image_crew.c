@@ -77,7 +77,8 @@ int image_crew_room(const struct image_crew *c, int64_t *bytes, int64_t *files, 
 static int task_set_opaque(const struct image_task *t, const char *path, struct err *err)
 {
     const char *name = image_lease_userxattr() ? "user.overlay.opaque" : "trusted.overlay.opaque";
-    _cleanup_fd_ int fd = fd_open_in_root(t->target, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, NULL);
+    _cleanup_fd_ int fd = fd_open_in_root(t->target, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0,
+                                          NULL);
 
     if (fd < 0)
         return 0;               /* the same layer removed it again */

@@ -1,9 +1,11 @@
-/* runtime/image/image_crew.h -- the children of one import or pull, on a private loop of the job that runs it.
+/* runtime/image/image_crew.h -- the children of one import or pull, on a private loop of the job
+ * that runs it.
  *
- *   image_crew_init; image_task_start ...; while (something runs) image_crew_step; image_crew_deinit
+ *   image_crew_init; image_task_start ...; while (something runs) image_crew_step; deinit
  *
- * The first failure, or the caller's wish to stop, ends image_crew_step() with -1; deinit then kills what runs.
- * Layers are unpacked into tmp directories, and get their names together once all of them are there and synced.
+ * The first failure, or the caller's wish to stop, ends image_crew_step() with -1; deinit then
+ * kills what runs. Layers are unpacked into tmp directories, and get their names together once all
+ * of them are there and synced.
  */
 #ifndef RUNTIME_IMAGE_IMAGE_CREW_H
 #define RUNTIME_IMAGE_IMAGE_CREW_H
@@ -34,7 +36,8 @@ void image_crew_deinit(struct image_crew *c);   /* callable twice; tasks first *
 int image_crew_step(struct image_crew *c, struct err *err);
 void image_crew_fail(struct image_crew *c, const struct err *why);
 void image_crew_progress(struct image_crew *c, const struct image_progress *p);
-/* What may be unpacked now: bytes and files, by the limits of image.h and the room on the file system. */
+/* What may be unpacked now: bytes and files, by the limits of image.h and the room on the file
+ * system. */
 int image_crew_room(const struct image_crew *c, int64_t *bytes, int64_t *files, struct err *err);
 
 /* One unpack child. Embed it; zero-initialise. */
@@ -69,7 +72,8 @@ struct image_layer {
 struct image_layer_source { int input; int64_t offset, length; const char *digest; };
 int image_layer_start(struct image_layer *l, struct image_crew *c, const char *diff_id,
                       const struct image_layer_source *from, struct err *err);
-void image_layer_deinit(struct image_layer *l, const struct image_store *s);   /* removes what is not done */
+/* removes what is not done */
+void image_layer_deinit(struct image_layer *l, const struct image_store *s);
 /* Gives it its name; after image_store_sync(). Nothing to do for one that was there already. */
 int image_layer_commit(struct image_layer *l, const struct image_store *s, struct err *err);
 

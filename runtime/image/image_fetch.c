@@ -23,7 +23,7 @@ struct image_fetch {
     struct image_cred cred;
     bool has_cred;
     int64_t stall_ms;
-    char *authorization;                        /* what the endpoint wants to hear; NULL before it asked */
+    char *authorization;  /* what the endpoint wants to hear; NULL before it asked */
 };
 
 /* One request and what came back. */
@@ -62,7 +62,8 @@ int image_fetch_new(struct image_fetch **out, const struct image_endpoint *e, si
     f->has_cred = cred < e->creds.n;
     if (f->has_cred)
         f->cred = e->creds.v[cred];
-    if (loop_new(&f->loop, env_real(), err) < 0 || http_client_new(&f->client, f->loop, &o, err) < 0)
+    if (loop_new(&f->loop, env_real(), err) < 0 ||
+        http_client_new(&f->client, f->loop, &o, err) < 0)
         return err_wrap(err, "%s", e->url);
     *out = TAKE(f);
     return 0;
@@ -142,7 +143,8 @@ static void fetch_sort_error(struct err *out, const struct err *why)
     if (why->code == ERR_SYSTEM || why->code == ERR_FAILED || why->code == ERR_NOT_FOUND)
         out->code = ERR_UNAVAILABLE;
     if (strstr(why->msg, "certificate"))        /* trying again would not help */
-        err_set(out, ERR_DENIED, "%.250s (if it was made by a CA of your own, name that as tls.ca_file in "
+        err_set(out, ERR_DENIED,
+                "%.250s (if it was made by a CA of your own, name that as tls.ca_file in "
                 "the configs of registries.yaml)", why->msg);
 }
 
@@ -210,7 +212,8 @@ static int fetch_status_error(const struct fetch_call *c, struct err *err)
     fetch_server_says(says, &c->text);
     switch (c->status) {
     case 401: case 403:
-        return err_set(err, ERR_DENIED, "pull access denied, repository does not exist or may require "
+        return err_set(err, ERR_DENIED,
+                       "pull access denied, repository does not exist or may require "
                        "authorization%s", says);
     case 404:
         return err_set(err, ERR_NOT_FOUND, "not found%s", says);
@@ -246,7 +249,8 @@ static void fetch_escape(struct buf *b, const char *key, const char *value)
 }
 
 /* The request for a token: a form that is posted with an identity token, else a query. */
-static int fetch_ask_token(struct fetch_call *c, struct image_fetch *f, const struct image_challenge *ch,
+static int fetch_ask_token(struct fetch_call *c, struct image_fetch *f,
+                           const struct image_challenge *ch,
                            struct err *err)
 {
     bool post = f->has_cred && *f->cred.identity_token;
@@ -290,7 +294,8 @@ static int fetch_token(struct image_fetch *f, const struct image_challenge *ch, 
 
     if (!str_starts(ch->realm, "https://") &&
         !(str_starts(ch->realm, "http://") && str_starts(f->e->url, "http://")))
-        return err_set(err, ERR_CORRUPT, "the registry names a bad token server: \"%.200s\"", ch->realm);
+        return err_set(err, ERR_CORRUPT, "the registry names a bad token server: \"%.200s\"",
+                       ch->realm);
     if (f->has_cred && *f->cred.registry_token) {
         mem_free(f->authorization);
         f->authorization = mem_printf("Bearer %s", f->cred.registry_token);
@@ -304,7 +309,9 @@ static int fetch_token(struct image_fetch *f, const struct image_challenge *ch, 
     }
     if (c.text.len > 0 && json_parse(&doc, a, c.text.p, c.text.len, NULL, NULL) < 0)
         doc = NULL;
-    token = json_get_str(doc, "token") ? json_get_str(doc, "token") : json_get_str(doc, "access_token");
+    token = json_get_str(doc, "token");
+    if (!token)
+        token = json_get_str(doc, "access_token");
     if (!token || !*token || strpbrk(token, "\r\n"))
         return err_set(err, ERR_CORRUPT, "token server %.150s: no token in the answer", ch->realm);
     mem_free(f->authorization);
@@ -313,7 +320,8 @@ static int fetch_token(struct image_fetch *f, const struct image_challenge *ch, 
 }
 
 /* After a 401: something better to say next time, or ERR_DENIED. */
-static int fetch_answer_challenge(struct image_fetch *f, const struct fetch_call *c, struct err *err)
+static int fetch_answer_challenge(struct image_fetch *f, const struct fetch_call *c,
+                                  struct err *err)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(FETCH_ARENA_BYTES);
     struct image_challenge ch = { 0 };
@@ -401,7 +409,8 @@ static int fetch_follow(struct image_fetch *f, const struct image_fetch_ask *ask
             return 0;
         if (fetch_is_redirect(&c)) {
             if (redirects++ == IMAGE_FETCH_REDIRECTS_MAX)
-                return err_set(err, ERR_CORRUPT, "more than %d redirects", IMAGE_FETCH_REDIRECTS_MAX);
+                return err_set(err, ERR_CORRUPT, "more than %d redirects",
+                               IMAGE_FETCH_REDIRECTS_MAX);
             if (fetch_redirect(url, c.location, err) < 0)
                 return -1;
             continue;
@@ -416,8 +425,8 @@ static int fetch_follow(struct image_fetch *f, const struct image_fetch_ask *ask
 
 int image_fetch_get(struct image_fetch *f, const struct image_fetch_ask *ask, struct err *err)
 {
-    char *url = mem_printf("%s/%s/%s%s%s", f->e->url, f->e->path, ask->what, *f->e->ns ? "?ns=" : "",
-                           f->e->ns);
+    char *url = mem_printf("%s/%s/%s%s%s", f->e->url, f->e->path, ask->what,
+                           *f->e->ns ? "?ns=" : "", f->e->ns);
     int r;
 
     check(ask->on_start && ask->on_data);

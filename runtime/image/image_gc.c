@@ -1,4 +1,5 @@
-/* image_gc.c -- removes images that nobody uses, least recently used first, until the disk has room again. */
+/* image_gc.c -- removes images that nobody uses, least recently used first, until the disk has room
+ * again. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -61,7 +62,8 @@ static int gc_candidates(struct gc_candidates *out, const struct gc *g, struct e
         return -1;
     for (size_t i = 0; i < ix->entries.len; i++) {
         const struct image_index_entry *e = &ix->entries.v[i];
-        struct gc_candidate c = { .used_s = image_store_used_s(g->s, e->id), .added_s = e->added_s };
+        struct gc_candidate c = { .used_s = image_store_used_s(g->s, e->id),
+            .added_s = e->added_s };
 
         if (e->pinned || map_get(held, e->id) || g->now_s - e->added_s < g->o->min_age_s)
             continue;
@@ -74,7 +76,8 @@ static int gc_candidates(struct gc_candidates *out, const struct gc *g, struct e
     return 0;
 }
 
-/* Takes an image out of the index if nothing has changed for it meanwhile, and its files with it. */
+/* Takes an image out of the index if nothing has changed for it meanwhile, and its files with it.
+ * */
 static int gc_remove(struct gc *g, const char *id, struct err *err)
 {
     _cleanup_(image_index_freep) struct image_index *ix = NULL;
@@ -123,7 +126,8 @@ static int gc_run(struct gc *g, const struct gc_candidates *c, struct err *err)
     return 0;
 }
 
-int image_gc(struct image_gc_result *out, const struct image_store *s, const struct image_gc_opts *o,
+int image_gc(struct image_gc_result *out, const struct image_store *s,
+             const struct image_gc_opts *o,
              struct err *err)
 {
     struct gc g = { .s = s, .o = o, .now_s = env_wall_s(s->env) };
@@ -150,7 +154,8 @@ int image_gc(struct image_gc_result *out, const struct image_store *s, const str
     lock = fd_close(lock);
     if (r == 0)
         r = gc_run(&g, &c, err);
-    if (r == 0 && g.result.removed == 0)        /* also what removals could not take, the lock being busy */
+    /* also what removals could not take, the lock being busy */
+    if (r == 0 && g.result.removed == 0)
         r = image_store_sweep(s, &g.result.freed_bytes, err);
     vec_deinit(&c.list);
     if (r < 0)
@@ -161,7 +166,8 @@ int image_gc(struct image_gc_result *out, const struct image_store *s, const str
 
 /* --- usage: what was noted when layers came in, so that asking often costs little */
 
-static int gc_usage_dir(int64_t *bytes, int64_t *inodes, const struct image_store *s, const char *dir,
+static int gc_usage_dir(int64_t *bytes, int64_t *inodes, const struct image_store *s,
+                        const char *dir,
                         struct err *err)
 {
     int fd = openat(s->fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -197,7 +203,8 @@ int image_usage(const struct image_store *s, int64_t *bytes, int64_t *inodes, st
     _cleanup_(image_freep) struct image *box = NULL;
     int64_t b = 0, n = 0;
 
-    if (gc_usage_dir(&b, &n, s, "layers", err) < 0 || gc_usage_dir(&b, &n, s, "blobs/sha256", err) < 0)
+    if (gc_usage_dir(&b, &n, s, "layers", err) < 0 || gc_usage_dir(&b, &n, s, "blobs/sha256",
+                                                                   err) < 0)
         return err_wrap(err, "image usage");
     if (image_box_load(&box, s, NULL) == 0)
         b += box->disk_bytes;

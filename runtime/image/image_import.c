@@ -1,4 +1,5 @@
-/* image_import.c -- brings the images of an archive in: find them, unpack their layers, give them names. */
+/* image_import.c -- brings the images of an archive in: find them, unpack their layers, give them
+ * names. */
 #include <stdio.h>
 #include <string.h>
 
@@ -75,7 +76,8 @@ static int import_commit(struct import *in, struct err *err)
     };
 
     if (image_store_put_blob(s, im->id, im->config_bytes.p, im->config_bytes.len, err) < 0 ||
-        image_store_put_blob(s, im->manifest, im->manifest_bytes.p, im->manifest_bytes.len, err) < 0 ||
+        image_store_put_blob(s, im->manifest, im->manifest_bytes.p, im->manifest_bytes.len,
+                             err) < 0 ||
         image_store_sync(s, err) < 0)
         return -1;
     for (size_t i = 0; i < im->config.n_layers; i++)

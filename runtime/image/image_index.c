@@ -104,7 +104,8 @@ int image_index_save(const struct image_store *s, const struct image_index *ix, 
 
 /* --- look-up */
 
-static struct image_index_entry *index_find_name(struct image_index *ix, const char *name, long *ref)
+static struct image_index_entry *index_find_name(struct image_index *ix, const char *name,
+                                                 long *ref)
 {
     for (size_t i = 0; i < ix->entries.len; i++)
         for (size_t k = 0; k < ix->entries.v[i].refs.len; k++)
@@ -115,8 +116,8 @@ static struct image_index_entry *index_find_name(struct image_index *ix, const c
     return NULL;
 }
 
-/* "sha256:..." of a configuration, manifest or index, or the first digits of a configuration's; the latter
- * must be of one image only. */
+/* "sha256:..." of a configuration, manifest or index, or the first digits of a configuration's; the
+ * latter must be of one image only. */
 static struct image_index_entry *index_find_digest(struct image_index *ix, const char *text)
 {
     bool whole = image_digest_ok(text);

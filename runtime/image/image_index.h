@@ -1,10 +1,13 @@
-/* runtime/image/image_index.h -- index.json: which images are here, under which names. Inside the room only.
+/* runtime/image/image_index.h -- index.json: which images are here, under which names. Inside the
+ * room only.
  *
- *   {"version":1,"images":[{"id":"sha256:...","manifest":"sha256:...","size":123,"added":1700000000,
- *     "pinned":false,"refs":[{"name":"docker.io/library/nginx:1.20.1","target":"sha256:..."}]}]}
  *
- * One entry per configuration. A name is unique over all entries; an image whose last name went to another
- * image stays without names until it is collected. Load, change and save under image_store_lock().
+ * {"version":1,"images":[{"id":"sha256:...","manifest":"sha256:...","size":123,"added":1700000000,
+ * "pinned":false,"refs":[{"name":"docker.io/library/nginx:1.20.1","target":"sha256:..."}]}]}
+ *
+ * One entry per configuration. A name is unique over all entries; an image whose last name went to
+ * another image stays without names until it is collected. Load, change and save under
+ * image_store_lock().
  */
 #ifndef RUNTIME_IMAGE_IMAGE_INDEX_H
 #define RUNTIME_IMAGE_IMAGE_INDEX_H
@@ -30,15 +33,17 @@ int image_index_save(const struct image_store *s, const struct image_index *ix, 
 struct image_index *image_index_free(struct image_index *ix);
 CLEANUP_DEFINE(struct image_index, image_index_free)
 
-/* By a name as in image_get(). *ref becomes the place of the name in the entry, or -1 when an id or digest was
- * given. NULL when missing. ERR_INVALID names are missing too. */
+/* By a name as in image_get(). *ref becomes the place of the name in the entry, or -1 when an id or
+ * digest was given. NULL when missing. ERR_INVALID names are missing too. */
 struct image_index_entry *image_index_find(struct image_index *ix, const char *name, long *ref);
-/* Gives the entry this name, taking it from whoever had it. ERR_QUOTA past IMAGE_NAMES_MAX. `name` is normalised. */
+/* Gives the entry this name, taking it from whoever had it. ERR_QUOTA past IMAGE_NAMES_MAX. `name`
+ * is normalised. */
 int image_index_name(struct image_index *ix, struct image_index_entry *e, const char *name,
                      const char *target, struct err *err);
 void image_index_remove(struct image_index *ix, struct image_index_entry *e);
 
-/* Makes a complete image visible: blobs and layers are on the disk and synced. Takes the lock itself. */
+/* Makes a complete image visible: blobs and layers are on the disk and synced. Takes the lock
+ * itself. */
 struct image_index_new {
     const char *id, *manifest, *target;
     int64_t size_bytes;

@@ -16,7 +16,7 @@
 
 struct image_inflate {
     int fd;
-    int64_t offset, left;               /* of the piece not read yet; left -1: until the end of the file */
+    int64_t offset, left;  /* of the piece not read yet; left -1: until the end of the file */
     int64_t n_in, n_out, max;
     enum image_codec codec;
     bool hash_in, hash_out, ended, z_open, z_fresh;
@@ -93,7 +93,8 @@ static int inflate_start(struct image_inflate *i, struct err *err)
     return 0;
 }
 
-int image_inflate_new(struct image_inflate **out, const struct image_inflate_opts *o, struct err *err)
+int image_inflate_new(struct image_inflate **out, const struct image_inflate_opts *o,
+                      struct err *err)
 {
     _cleanup_(image_inflate_freep) struct image_inflate *i = NEW(struct image_inflate);
 

@@ -67,7 +67,8 @@ static int lease_write(const struct image_store *s, const struct image *im, cons
     return fd_write_file(s->fd, path, b.p, b.len, 0600, err);
 }
 
-static void lease_mount(struct image_mount *out, const struct image_store *s, const struct image *im)
+static void lease_mount(struct image_mount *out, const struct image_store *s,
+                        const struct image *im)
 {
     struct image_mount m = { .userxattr = image_lease_userxattr() };
     size_t n = 0;
@@ -127,7 +128,8 @@ void image_mount_deinit(struct image_mount *m)
     m->n = 0;
 }
 
-static int lease_read(struct json **out, struct arena *a, const struct image_store *s, const char *id,
+static int lease_read(struct json **out, struct arena *a, const struct image_store *s,
+                      const char *id,
                       struct err *err)
 {
     _cleanup_buf_ struct buf b = BUF_INIT;
@@ -197,7 +199,8 @@ void image_lease_list_free(char **ids, size_t n)
     mem_free(ids);
 }
 
-static int lease_hold(struct map *held, const struct image_store *s, const char *id, struct err *err)
+static int lease_hold(struct map *held, const struct image_store *s, const char *id,
+                      struct err *err)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(4u << 20);
     struct json *doc = NULL, *layer;
@@ -221,7 +224,8 @@ static int lease_hold(struct map *held, const struct image_store *s, const char 
     return 0;
 }
 
-/* A lease that cannot be read stops every removal: better a full disk than a pod without its files. */
+/* A lease that cannot be read stops every removal: better a full disk than a pod without its files.
+ * */
 int image_lease_held(struct map **out, const struct image_store *s, struct err *err)
 {
     struct map *held;

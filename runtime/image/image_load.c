@@ -132,7 +132,8 @@ static int load_compare(const void *x, const void *y)
     return strcmp(a->id, b->id);
 }
 
-/* An image that cannot be read (its blob was changed on the disk) is left out rather than hiding all others. */
+/* An image that cannot be read (its blob was changed on the disk) is left out rather than hiding
+ * all others. */
 int image_list(struct image_list *out, const struct image_store *s, struct err *err)
 {
     _cleanup_(image_index_freep) struct image_index *ix = NULL;

@@ -182,7 +182,8 @@ int image_manifest_parse(struct image_manifest *out, struct arena *a, const char
     if (manifest_object(&doc, a, text, len, "manifest", err) < 0)
         return -1;
     if (json_get_int(doc, "schemaVersion", 0) == 1)
-        return err_set(err, ERR_UNSUPPORTED, "manifest: schema version 1 is no longer supported: push "
+        return err_set(err, ERR_UNSUPPORTED,
+                       "manifest: schema version 1 is no longer supported: push "
                        "the image again with a current tool");
     if (json_get_int(doc, "schemaVersion", 0) != 2)
         return err_set(err, ERR_CORRUPT, "manifest: schemaVersion is not 2");
@@ -192,13 +193,15 @@ int image_manifest_parse(struct image_manifest *out, struct arena *a, const char
         return err_set(err, ERR_CORRUPT, "manifest: neither an index nor an image");
     if (!m.is_index && manifest_desc(&m.config, json_get(doc, "config"), err) < 0)
         return err_wrap(err, "manifest: config");
-    if (manifest_descs(&m, a, list, m.is_index ? IMAGE_INDEX_ENTRIES_MAX : IMAGE_LAYERS_MAX, err) < 0)
+    if (manifest_descs(&m, a, list, m.is_index ? IMAGE_INDEX_ENTRIES_MAX : IMAGE_LAYERS_MAX,
+                       err) < 0)
         return err_wrap(err, "manifest: %s", m.is_index ? "manifests" : "layers");
     *out = m;
     return 0;
 }
 
-/* 0 is the best; -1: does not run here. An image without a variant is the plain one of its architecture. */
+/* 0 is the best; -1: does not run here. An image without a variant is the plain one of its
+ * architecture. */
 static int manifest_rank(struct image_platform host, struct image_platform p)
 {
     const char *variant = p.variant;

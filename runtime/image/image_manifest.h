@@ -1,8 +1,9 @@
-/* runtime/image/image_manifest.h -- the JSON documents of an image, parsed and checked; pure. OCI's and Docker's
- * schema 2 forms are the same but for media types; schema 1 is refused.
+/* runtime/image/image_manifest.h -- the JSON documents of an image, parsed and checked; pure. OCI's
+ * and Docker's schema 2 forms are the same but for media types; schema 1 is refused.
  *
- * Everything lives in the arena given. ERR_CORRUPT when a document is not what it should be, ERR_QUOTA past a
- * limit of image.h, ERR_UNSUPPORTED for forms that are understood but not supported.
+ * Everything lives in the arena given. ERR_CORRUPT when a document is not what it should be,
+ * ERR_QUOTA past a limit of image.h, ERR_UNSUPPORTED for forms that are understood but not
+ * supported.
  */
 #ifndef RUNTIME_IMAGE_IMAGE_MANIFEST_H
 #define RUNTIME_IMAGE_IMAGE_MANIFEST_H
@@ -45,15 +46,16 @@ struct image_config {
     size_t n_layers;
 };
 
-bool image_digest_ok(const char *digest);                      /* exactly "sha256:" and 64 lower hex digits */
+bool image_digest_ok(const char *digest);  /* exactly "sha256:" and 64 lower hex digits */
 static inline const char *image_digest_hex(const char *digest) { return digest + 7; }
 
 int image_manifest_parse(struct image_manifest *out, struct arena *a, const char *text, size_t len,
                          struct err *err);
-int image_config_parse(struct image_config *out, struct arena *a, const char *text, size_t len, struct err *err);
+int image_config_parse(struct image_config *out, struct arena *a, const char *text, size_t len,
+                       struct err *err);
 
-/* This machine's platform, and the best match for it in an index as containerd chooses: exact variant first,
- * then lower ones. NULL when nothing fits. */
+/* This machine's platform, and the best match for it in an index as containerd chooses: exact
+ * variant first, then lower ones. NULL when nothing fits. */
 struct image_platform image_platform_host(void);
 const struct image_desc *image_manifest_select(const struct image_manifest *index,
                                                struct image_platform want);

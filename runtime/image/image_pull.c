@@ -1,8 +1,10 @@
-/* image_pull.c -- brings an image in from its registry: one child finds the manifest, up to three fetch layers, and
- * each layer that is whole is unpacked while others still come.
+/* image_pull.c -- brings an image in from its registry: one child finds the manifest, up to three
+ * fetch layers, and each layer that is whole is unpacked while others still come.
  *
- *   resolve --RESOLVED--> check the documents --> layer: WANTED --child free--> FETCH --done--> FETCHED
- *                                                        --unpack slot free--> UNPACK --> READY;   all READY: commit
+ *   resolve --RESOLVED--> check the documents --> layer: WANTED --child free--> FETCH --done-->
+ * FETCHED
+ *                                                        --unpack slot free--> UNPACK --> READY;
+ * all READY: commit
  */
 #include "runtime/image/image_pull.h"
 
@@ -33,7 +35,8 @@ struct pull_layer {
 };
 
 struct pull;
-struct pull_child { struct pull *pull; struct child *child; long layer; bool told; };  /* layer -1: idle */
+/* layer -1: idle */
+struct pull_child { struct pull *pull; struct child *child; long layer; bool told; };
 
 struct pull {
     struct image_crew crew;
@@ -238,7 +241,8 @@ static int pull_read(struct slice *out, struct pull *p, int fd, const char *dige
     if (fstat(fd, &st) < 0)
         return err_sys(err, "read document");
     if (st.st_size > IMAGE_MANIFEST_BYTES_MAX)
-        return err_set(err, ERR_QUOTA, "a document of more than %u bytes", IMAGE_MANIFEST_BYTES_MAX);
+        return err_set(err, ERR_QUOTA, "a document of more than %u bytes",
+                       IMAGE_MANIFEST_BYTES_MAX);
     text = arena_alloc(p->arena, (size_t)st.st_size + 1);
     if (pread(fd, text, (size_t)st.st_size, 0) != st.st_size)
         return err_sys(err, "read document");
@@ -249,7 +253,8 @@ static int pull_read(struct slice *out, struct pull *p, int fd, const char *dige
     return 0;
 }
 
-/* The child may be anybody's by now: every document must be what the one before says, down from what was asked. */
+/* The child may be anybody's by now: every document must be what the one before says, down from
+ * what was asked. */
 static int pull_check(struct pull *p, struct err *err)
 {
     const struct image_pull_resolved *r = &p->resolved;
@@ -263,7 +268,8 @@ static int pull_check(struct pull *p, struct err *err)
         pull_read(&p->manifest_bytes, p, p->manifest, r->manifest, err) < 0 ||
         pull_read(&p->config_bytes, p, p->config, r->config, err) < 0 ||
         image_manifest_parse(&index, p->arena, target.p, target.len, err) < 0 ||
-        image_manifest_parse(&p->m, p->arena, p->manifest_bytes.p, p->manifest_bytes.len, err) < 0 ||
+        image_manifest_parse(&p->m, p->arena, p->manifest_bytes.p, p->manifest_bytes.len,
+                             err) < 0 ||
         image_config_parse(&p->c, p->arena, p->config_bytes.p, p->config_bytes.len, err) < 0)
         return -1;
     named = str_eq(r->target, r->manifest);
@@ -274,7 +280,8 @@ static int pull_check(struct pull *p, struct err *err)
     if (p->m.n != p->c.n_layers)
         return err_set(err, ERR_CORRUPT, "%zu layers, but %zu diff IDs", p->m.n, p->c.n_layers);
     if (!image_platform_runs(image_platform_host(), p->c.platform))
-        return err_set(err, ERR_NOT_FOUND, "no match for this machine: the image is for %.40s/%.40s",
+        return err_set(err, ERR_NOT_FOUND,
+                       "no match for this machine: the image is for %.40s/%.40s",
                        p->c.platform.os, p->c.platform.arch);
     return 0;
 }
@@ -432,7 +439,8 @@ static int pull_commit(struct pull *p, struct err *err)
     };
 
     if (image_store_put_blob(p->s, n.id, p->config_bytes.p, p->config_bytes.len, err) < 0 ||
-        image_store_put_blob(p->s, n.manifest, p->manifest_bytes.p, p->manifest_bytes.len, err) < 0 ||
+        image_store_put_blob(p->s, n.manifest, p->manifest_bytes.p, p->manifest_bytes.len,
+                             err) < 0 ||
         image_store_sync(p->s, err) < 0)
         return -1;
     for (size_t i = 0; i < p->m.n; i++) {

@@ -1,13 +1,16 @@
-/* runtime/image/image_pull.h -- how the room speaks to its children `pull`. Both ends are the same binary.
+/* runtime/image/image_pull.h -- how the room speaks to its children `pull`. Both ends are the same
+ * binary.
  *
- *   parent -> child   PULL_ASK with a struct image_pull_ask and the plan's fd (JSON: reference, endpoints and
- *                     credentials); to resolve: also three files for the target, the manifest and the configuration
+ *   parent -> child   PULL_ASK with a struct image_pull_ask and the plan's fd (JSON: reference,
+ * endpoints and credentials); to resolve: also three files for the target, the manifest and the
+ * configuration
  *   resolving:        PULL_RESOLVED, then the child ends
- *   fetching blobs:   parent -> child PULL_BLOB with a struct image_pull_blob and a file, child -> parent
- *                     PULL_PROGRESS ... PULL_BLOB_DONE, again and again until the parent closes the socket
+ *   fetching blobs:   parent -> child PULL_BLOB with a struct image_pull_blob and a file, child ->
+ * parent PULL_PROGRESS ... PULL_BLOB_DONE, again and again until the parent closes the socket
  *   at any time       IMSG_ERR, then the child ends
  *
- * A plan's JSON: {"domain","path","tag","digest","stall_ms","endpoints":[{"url","path","ns","ca","cert","key",
+ * A plan's JSON:
+ * {"domain","path","tag","digest","stall_ms","endpoints":[{"url","path","ns","ca","cert","key",
  * "insecure","creds":[{"user","password","identity","registry"}]}]}
  */
 #ifndef RUNTIME_IMAGE_IMAGE_PULL_H

@@ -1,4 +1,5 @@
-/* image_ref.c -- image names by the grammar of the distribution project, normalised as kubelet does.
+/* image_ref.c -- image names by the grammar of the distribution project, normalised as kubelet
+ * does.
  *
  *   name [":" tag] ["@" digest];  name = [domain "/"] component *("/" component)
  */
@@ -135,7 +136,8 @@ static int ref_bad(struct err *err, const char *text, const char *why)
     return err_set(err, ERR_INVALID, "couldn't parse image name \"%.300s\": %s", text, why);
 }
 
-/* The part before the first "/" is a domain when it looks like one; else all of it is on Docker Hub. */
+/* The part before the first "/" is a domain when it looks like one; else all of it is on Docker
+ * Hub. */
 static struct slice ref_take_domain(struct slice *rest)
 {
     const char *slash = memchr(rest->p, '/', rest->len);
@@ -215,7 +217,8 @@ int image_ref_parse(struct image_ref *out, const char *text, struct err *err)
     check(out);
     check(text);
     if (rest.len == REF_SHA256_HEX && ref_is_hex(rest))
-        return err_set(err, ERR_INVALID, "couldn't parse image name \"%s\": invalid repository name "
+        return err_set(err, ERR_INVALID,
+                       "couldn't parse image name \"%s\": invalid repository name "
                        "(%s), cannot specify 64-byte hexadecimal strings", text, text);
     domain = ref_take_domain(&rest);
     if (ref_has_upper((struct slice){ rest.p, strcspn(rest.p, ":@") }))

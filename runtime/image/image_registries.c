@@ -34,7 +34,8 @@ bool image_registries_is_loopback(const char *host)
         return true;
     if (name == 9 && strncmp(host, "localhost", 9) == 0)
         return true;
-    return sscanf(host, "%3u.%3u.%3u.%3u%c", &b[0], &b[1], &b[2], &b[3], &end) >= 4 && b[0] == 127 &&
+    return sscanf(host, "%3u.%3u.%3u.%3u%c", &b[0], &b[1], &b[2], &b[3],
+                  &end) >= 4 && b[0] == 127 &&
            strspn(host, "0123456789.") == name;
 }
 
@@ -46,14 +47,16 @@ static const char *registries_text(const struct json *obj, const char *key)
 }
 
 /* By name, else "*". */
-static struct json *registries_entry(const struct registries *r, const char *section, const char *name)
+static struct json *registries_entry(const struct registries *r, const char *section,
+                                     const char *name)
 {
     struct json *all = json_get(r->doc, section), *one = json_get(all, name);
 
     return one ? one : json_get(all, "*");
 }
 
-static int registries_pem(const char **out, const struct registries *r, const char *path, struct err *err)
+static int registries_pem(const char **out, const struct registries *r, const char *path,
+                          struct err *err)
 {
     _cleanup_buf_ struct buf b = BUF_INIT;
 
@@ -137,7 +140,8 @@ static void registries_replace(struct buf *out, const char *path, const char *to
     buf_str(out, path + groups[0].rm_eo);
 }
 
-static int registries_rewrite(const char **out, const struct registries *r, const struct json *rules,
+static int registries_rewrite(const char **out, const struct registries *r,
+                              const struct json *rules,
                               struct err *err)
 {
     *out = r->ref->path;
@@ -148,7 +152,8 @@ static int registries_rewrite(const char **out, const struct registries *r, cons
         int found;
 
         if (!json_text(m->val) || regcomp(&re, m->key, REG_EXTENDED) != 0)
-            return err_set(err, ERR_INVALID, "%s: rewrite \"%.100s\": not a regular expression that is "
+            return err_set(err, ERR_INVALID,
+                           "%s: rewrite \"%.100s\": not a regular expression that is "
                            "understood", r->o->file, m->key);
         found = regexec(&re, r->ref->path, REGISTRIES_GROUPS, groups, 0) == 0;
         if (found)
@@ -170,7 +175,8 @@ static int registries_mirror(struct image_endpoint *e, const struct registries *
     size_t host, len;
 
     if (rest && !str_starts(url, "http://") && !str_starts(url, "https://"))
-        return err_set(err, ERR_INVALID, "%s: endpoint \"%.200s\": neither http nor https", r->o->file,
+        return err_set(err, ERR_INVALID, "%s: endpoint \"%.200s\": neither http nor https",
+                       r->o->file,
                        url);
     rest = rest ? rest + 3 : url;
     host = strcspn(rest, "/?#");
@@ -179,13 +185,15 @@ static int registries_mirror(struct image_endpoint *e, const struct registries *
     len = strlen(rest);
     while (len > host && rest[len - 1] == '/')
         len--;
-    e->url = arena_printf(r->a, "%s://%.*s%s", str_starts(url, "http://") ? "http" : "https", (int)len,
+    e->url = arena_printf(r->a, "%s://%.*s%s", str_starts(url, "http://") ? "http" : "https",
+                          (int)len,
                           rest, len == host ? "/v2" : "");
     e->ns = r->ref->domain;
     return registries_config(e, r, arena_strndup(r->a, rest, host), err);
 }
 
-static int registries_mirrors(struct image_endpoints *out, const struct registries *r, struct err *err)
+static int registries_mirrors(struct image_endpoints *out, const struct registries *r,
+                              struct err *err)
 {
     const struct json *entry = registries_entry(r, "mirrors", r->ref->domain);
     struct json *list = json_get(entry, "endpoint"), *item;

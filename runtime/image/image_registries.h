@@ -1,5 +1,5 @@
-/* runtime/image/image_registries.h -- where an image is asked for: the registry itself and, before it, the mirrors of
- * registries.yaml, as k3s reads it:
+/* runtime/image/image_registries.h -- where an image is asked for: the registry itself and, before
+ * it, the mirrors of registries.yaml, as k3s reads it:
  *
  *   mirrors:
  *     docker.io:                  # or "*"
@@ -20,10 +20,10 @@
 #define IMAGE_PEM_BYTES_MAX (1u << 20)
 
 struct image_endpoint {
-    const char *url;                    /* "https://mirror.example.org:5000/v2", no slash at the end */
+    const char *url;  /* "https://mirror.example.org:5000/v2", no slash at the end */
     const char *path;                   /* the repository there, rewritten */
-    const char *ns;                     /* a mirror is told whom it stands for; "" for the registry itself */
-    const char *ca_pem, *cert_pem, *key_pem;    /* "" when not given; ca_pem "": the system's roots */
+    const char *ns;  /* a mirror is told whom it stands for; "" for the registry itself */
+    const char *ca_pem, *cert_pem, *key_pem;  /* "" when not given; ca_pem "": the system's roots */
     bool insecure;                      /* any certificate will do */
     struct image_creds creds;           /* to be tried in order; none: anonymous */
 };

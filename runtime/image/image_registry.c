@@ -1,5 +1,6 @@
-/* image_registry.c -- the child `pull`: finds a manifest at the registry or a mirror, and fetches blobs. It has the
- * network and nothing else: an unprivileged user, files that the parent opened. */
+/* image_registry.c -- the child `pull`: finds a manifest at the registry or a mirror, and fetches
+ * blobs. It has the network and nothing else: an unprivileged user, files that the parent opened.
+ * */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +28,8 @@ struct registry {
     int64_t stall_ms;
     struct image_endpoints endpoints;
     struct image_pull_ask ask;
-    struct image_fetch *fetch;          /* connections to `fetch_endpoint`, kept from blob to blob */
+    struct image_fetch *fetch;          /* connections to `fetch_endpoint`, kept from blob to blob
+    */
     unsigned fetch_endpoint;
 };
 
@@ -70,7 +72,8 @@ static int registry_read_plan(struct registry *r, int fd, struct err *err)
     if (fstat(fd, &st) < 0 || st.st_size > IMAGE_PULL_PLAN_BYTES_MAX)
         return err_set(err, ERR_FAILED, "the plan of the pull is not there");
     text = mem_alloc((size_t)st.st_size + 1);
-    if (pread(fd, text, (size_t)st.st_size, 0) != st.st_size)   /* brothers read it too: no seeking */
+    /* brothers read it too: no seeking */
+    if (pread(fd, text, (size_t)st.st_size, 0) != st.st_size)
         return err_sys(err, "read the plan");
     if (json_parse(&doc, r->arena, text, (size_t)st.st_size, NULL, err) < 0)
         return err_wrap(err, "plan");
@@ -119,7 +122,8 @@ static int doc_data(void *ctx, const char *p, size_t len, struct err *err)
     struct registry_doc *d = ctx;
 
     if (d->bytes.len + len > IMAGE_MANIFEST_BYTES_MAX)
-        return err_set(err, ERR_QUOTA, "a document of more than %u bytes", IMAGE_MANIFEST_BYTES_MAX);
+        return err_set(err, ERR_QUOTA, "a document of more than %u bytes",
+                       IMAGE_MANIFEST_BYTES_MAX);
     buf_add(&d->bytes, p, len);
     return 0;
 }
@@ -173,7 +177,8 @@ struct resolve_files { int target, manifest, config; };
 
 /* From the target on: through indexes to the manifest for this machine. */
 static int registry_descend(struct registry *r, struct image_fetch *f, struct registry_doc *d,
-                            struct image_manifest *m, struct image_pull_resolved *out, struct err *err)
+                            struct image_manifest *m, struct image_pull_resolved *out,
+                            struct err *err)
 {
     struct image_platform host = image_platform_host();
     char what[IMAGE_DIGEST_BYTES + 16];
@@ -188,7 +193,8 @@ static int registry_descend(struct registry *r, struct image_fetch *f, struct re
             return 0;
         pick = image_manifest_select(m, host);
         if (!pick)
-            return err_set(err, ERR_NOT_FOUND, "no match for platform %s/%s%s%s in manifest", host.os,
+            return err_set(err, ERR_NOT_FOUND, "no match for platform %s/%s%s%s in manifest",
+                           host.os,
                            host.arch, *host.variant ? "/" : "", host.variant);
         snprintf(out->manifest, sizeof(out->manifest), "%s", pick->digest);
         snprintf(what, sizeof(what), "manifests/%s", pick->digest);
@@ -198,7 +204,8 @@ static int registry_descend(struct registry *r, struct image_fetch *f, struct re
     return err_set(err, ERR_CORRUPT, "indexes in indexes in indexes");
 }
 
-static int registry_resolve_with(struct registry *r, struct image_fetch *f, struct resolve_files files,
+static int registry_resolve_with(struct registry *r, struct image_fetch *f,
+                                 struct resolve_files files,
                                  struct image_pull_resolved *out, struct err *err)
 {
     const char *name = r->ref.digest[0] ? r->ref.digest : r->ref.tag;
@@ -280,7 +287,7 @@ static int blob_start(void *ctx, int64_t from, struct err *err)
         return 0;
     if (from != 0)
         return err_set(err, ERR_CORRUPT, "the registry sent another range than it was asked for");
-    crypto_digest_init(&b->digest, CRYPTO_SHA256);      /* it does not know ranges: all over again */
+    crypto_digest_init(&b->digest, CRYPTO_SHA256);  /* it does not know ranges: all over again */
     b->at = 0;
     return 0;
 }

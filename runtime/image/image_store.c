@@ -1,4 +1,5 @@
-/* image_store.c -- the store's directory: paths, locks, blobs, layers, and what is swept out of it. */
+/* image_store.c -- the store's directory: paths, locks, blobs, layers, and what is swept out of it.
+ * */
 #include "runtime/image/image_store.h"
 
 #include <dirent.h>

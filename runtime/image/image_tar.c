@@ -1,4 +1,5 @@
-/* image_tar.c -- one header block after another; special entries change the meaning of the next one.
+/* image_tar.c -- one header block after another; special entries change the meaning of the next
+ * one.
  *
  *   [pax 'x'] [GNU 'L'] [GNU 'K']  header  data, padded to 512   ...   two blocks of zeros
  */
@@ -127,7 +128,8 @@ static int tar_bad(struct err *err, const char *what)
     return err_set(err, ERR_CORRUPT, "tar: %s is not a number in range", what);
 }
 
-/* Octal, padded by blanks or NULs; or, with the first bit set, big endian two's complement (GNU). */
+/* Octal, padded by blanks or NULs; or, with the first bit set, big endian two's complement (GNU).
+ * */
 static int tar_number(int64_t *out, const char *p, size_t len, const char *what, struct err *err)
 {
     const unsigned char *u = (const unsigned char *)p;
@@ -279,7 +281,8 @@ static int tar_pax_parse(struct image_tar *t, struct err *err)
 
         while (p < end && *p >= '0' && *p <= '9' && len < IMAGE_TAR_HEADER_BYTES_MAX)
             len = len * 10 + (size_t)(*p++ - '0');
-        if (p == end || *p != ' ' || len > (size_t)(end - digits) || len <= (size_t)(p - digits) + 1)
+        if (p == end || *p != ' ' || len > (size_t)(end - digits) ||
+            len <= (size_t)(p - digits) + 1)
             return err_set(err, ERR_CORRUPT, "tar: bad pax header");
         p++;
         eq = memchr(p, '=', len - (size_t)(p - digits));

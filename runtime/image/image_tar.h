@@ -1,8 +1,9 @@
-/* runtime/image/image_tar.h -- reads tar archives as a stream: ustar, GNU long names and numbers, pax headers with
- * extended attributes. Pure: bytes come from a callback. Sparse files and multi-volume archives are refused.
+/* runtime/image/image_tar.h -- reads tar archives as a stream: ustar, GNU long names and numbers,
+ * pax headers with extended attributes. Pure: bytes come from a callback. Sparse files and
+ * multi-volume archives are refused.
  *
- * What an entry points to is valid until the next call. Paths are as written, but never empty, never longer than
- * IMAGE_TAR_PATH_MAX and without NULs: where they lead is the caller's to judge.
+ * What an entry points to is valid until the next call. Paths are as written, but never empty,
+ * never longer than IMAGE_TAR_PATH_MAX and without NULs: where they lead is the caller's to judge.
  *
  * ERR_CORRUPT: not a tar or cut off; ERR_QUOTA: a limit; ERR_UNSUPPORTED: a form that is refused.
  */
@@ -21,8 +22,8 @@
 #define IMAGE_TAR_XATTR_BYTES_MAX 65536
 
 enum image_tar_type {
-    IMAGE_TAR_FILE, IMAGE_TAR_LINK, IMAGE_TAR_SYMLINK, IMAGE_TAR_CHAR, IMAGE_TAR_BLOCK, IMAGE_TAR_DIR,
-    IMAGE_TAR_FIFO,
+    IMAGE_TAR_FILE, IMAGE_TAR_LINK, IMAGE_TAR_SYMLINK, IMAGE_TAR_CHAR, IMAGE_TAR_BLOCK,
+    IMAGE_TAR_DIR, IMAGE_TAR_FIFO,
 };
 
 struct image_tar_xattr { const char *name; const void *value; size_t len; };

@@ -1,5 +1,5 @@
-/* image_unpack.c -- the child `unpack`: reads what strangers made, inside of what image_confine.c leaves it.
- * One order, one answer, then it ends. */
+/* image_unpack.c -- the child `unpack`: reads what strangers made, inside of what image_confine.c
+ * leaves it. One order, one answer, then it ends. */
 #include "runtime/image/image_unpack.h"
 
 #include <errno.h>

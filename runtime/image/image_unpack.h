@@ -1,9 +1,10 @@
-/* runtime/image/image_unpack.h -- how the room speaks to its child `unpack`. Both ends are the same binary.
+/* runtime/image/image_unpack.h -- how the room speaks to its child `unpack`. Both ends are the same
+ * binary.
  *
- *   parent -> child   UNPACK_ASK with a struct image_unpack_ask, the input's fd and, for layers, the target's,
- *                     for UNPACK_PLAIN the output's
- *   child -> parent   UNPACK_PROGRESS (int64_t: bytes of the input done), UNPACK_OPAQUE (a path), UNPACK_ENTRY,
- *                     at last UNPACK_DONE or IMSG_ERR
+ *   parent -> child   UNPACK_ASK with a struct image_unpack_ask, the input's fd and, for layers,
+ * the target's, for UNPACK_PLAIN the output's
+ *   child -> parent   UNPACK_PROGRESS (int64_t: bytes of the input done), UNPACK_OPAQUE (a path),
+ * UNPACK_ENTRY, at last UNPACK_DONE or IMSG_ERR
  */
 #ifndef RUNTIME_IMAGE_IMAGE_UNPACK_H
 #define RUNTIME_IMAGE_IMAGE_UNPACK_H

@@ -162,14 +162,16 @@ void fake_image_end(struct fake_image *im)
     const char *arch = im->arch ? im->arch : image_platform_host().arch;
     struct buf *m = &im->manifest;
 
-    buf_fmt(&im->config, "{\"os\":\"linux\",\"architecture\":\"%s\",\"config\":{%s},\"rootfs\":{\"type\":"
+    buf_fmt(&im->config,
+            "{\"os\":\"linux\",\"architecture\":\"%s\",\"config\":{%s},\"rootfs\":{\"type\":"
             "\"layers\",\"diff_ids\":[", arch, im->extra ? im->extra : "");
     for (size_t i = 0; i < im->n; i++)
         buf_fmt(&im->config, "%s\"%s\"", i ? "," : "", im->diff_id[i]);
     buf_str(&im->config, "]}}");
     fake_digest(im->id, &im->config);
     buf_fmt(m, "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\","
-            "\"config\":{\"mediaType\":\"application/vnd.oci.image.config.v1+json\",\"digest\":\"%s\","
+            "\"config\":{\"mediaType\":\"application/vnd.oci.image.config.v1+json\",\"digest\":"
+            "\"%s\","
             "\"size\":%zu},\"layers\":[", im->id, im->config.len);
     for (size_t i = 0; i < im->n; i++) {
         char digest[FAKE_DIGEST_BYTES];
@@ -192,7 +194,8 @@ void fake_image_deinit(struct fake_image *im)
 
 static void fake_archive_add(struct buf *tar, const char *path, const struct buf *b)
 {
-    fake_tar_add(tar, (struct fake_entry){ .type = '0', .path = path, .data = b->p, .len = b->len });
+    fake_tar_add(tar, (struct fake_entry){ .type = '0', .path = path, .data = b->p,
+        .len = b->len });
 }
 
 static void fake_archive_blob(struct buf *tar, const struct buf *b)
@@ -210,8 +213,10 @@ void fake_image_oci(struct buf *tar, const struct fake_image *im, const char *re
     _cleanup_buf_ struct buf layout = BUF_INIT;
 
     buf_str(&layout, "{\"imageLayoutVersion\":\"1.0.0\"}");
-    buf_fmt(&index, "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"application/vnd.oci.image."
-            "manifest.v1+json\",\"digest\":\"%s\",\"size\":%zu,\"annotations\":{\"org.opencontainers."
+    buf_fmt(&index,
+            "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"application/vnd.oci.image."
+            "manifest.v1+json\",\"digest\":\"%s\",\"size\":%zu,\"annotations\":{\"org.opencontai"
+            "ners."
             "image.ref.name\":\"%s\"}}]}", im->digest, im->manifest.len, ref_name);
     fake_archive_add(tar, "oci-layout", &layout);
     fake_archive_add(tar, "index.json", &index);

@@ -10,7 +10,8 @@
 #define FAKE_DIGEST_BYTES 72
 #define FAKE_LAYERS_MAX 8
 
-/* One tar entry with the owner of this process; type as in the header: '0' file, '5' directory ... */
+/* One tar entry with the owner of this process; type as in the header: '0' file, '5' directory
+ * ... */
 struct fake_entry {
     char type;
     const char *path, *link;
@@ -20,7 +21,7 @@ struct fake_entry {
     int64_t uid, gid;                   /* -1: this process's; 0 is 0 */
     int64_t mtime;
     unsigned major, minor;
-    const char *pax;                    /* records for a pax header before it, "path=x\nuid=3\n"; no lengths */
+    const char *pax;  /* records for a pax header before it, "path=x\nuid=3\n"; no lengths */
     size_t pax_len;                     /* 0: its strlen */
 };
 #define FAKE_FILE(path_, text_) \

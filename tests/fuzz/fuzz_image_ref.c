@@ -1,4 +1,5 @@
-/* fuzz_image_ref.c -- any text as an image's name: what is taken is normal, and means itself again. */
+/* fuzz_image_ref.c -- any text as an image's name: what is taken is normal, and means itself
+ * again. */
 #include <stdint.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* fuzz_manifest.c -- any bytes as a manifest, an index, a configuration, a pull secret and a challenge. */
+/* fuzz_manifest.c -- any bytes as a manifest, an index, a configuration, a pull secret and a
+ * challenge. */
 #include <stdint.h>
 #include <string.h>
 

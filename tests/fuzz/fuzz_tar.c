@@ -1,4 +1,5 @@
-/* fuzz_tar.c -- any bytes as a tar, in reads of odd lengths: entries keep what the door promises. */
+/* fuzz_tar.c -- any bytes as a tar, in reads of odd lengths: entries keep what the door
+ * promises. */
 #include <stdint.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* test_image_overlay.c -- imported layers as overlay shows them: owners, devices, whiteouts, capabilities. */
+/* test_image_overlay.c -- imported layers as overlay shows them: owners, devices, whiteouts,
+ * capabilities. */
 #include <errno.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -115,7 +116,8 @@ TEST(whiteouts)
 
 TEST(owners_modes_devices)
 {
-    static const char cap[] = "SCHILY.xattr.security.capability=\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0\n";
+    static const char cap[] = "SCHILY.xattr.security.capability=\x01\0\0\x02\0\x20\0\0\0\0\0\0\0"
+                              "\0\0\0\0\0\0\0\n";
     struct fake_image im = { 0 };
     struct box b = { 0 };
     struct stat st;
@@ -124,12 +126,14 @@ TEST(owners_modes_devices)
 
     if (geteuid() != 0 || access("/proc/1/root", F_OK) < 0)
         test_skip("needs root");
-    fake_tar_add(&tar, (struct fake_entry){ .type = '5', .path = "./", .mode = 0711, .uid = 0, .gid = 0 });
+    fake_tar_add(&tar, (struct fake_entry){ .type = '5', .path = "./", .mode = 0711, .uid = 0,
+        .gid = 0 });
     fake_tar_add(&tar, (struct fake_entry){ .type = '0', .path = "owned", .data = "x", .uid = 123,
                                             .gid = 456, .mode = 04751, .mtime = 77 });
     fake_tar_add(&tar, (struct fake_entry){ .type = '5', .path = "dir", .uid = 5, .gid = 6,
                                             .mode = 02770, .mtime = 99 });
-    fake_tar_add(&tar, (struct fake_entry){ .type = '0', .path = "dir/later", .data = "x", .uid = 5 });
+    fake_tar_add(&tar, (struct fake_entry){ .type = '0', .path = "dir/later", .data = "x",
+        .uid = 5 });
     fake_tar_add(&tar, (struct fake_entry){ .type = '2', .path = "link", .link = "owned", .uid = 7,
                                             .gid = 8, .mtime = 88 });
     fake_tar_add(&tar, (struct fake_entry){ .type = '3', .path = "null", .mode = 0666, .major = 1,
@@ -139,14 +143,15 @@ TEST(owners_modes_devices)
     fake_tar_add(&tar, (struct fake_entry){ .type = '6', .path = "pipe", .mode = 0600, .uid = 9 });
     fake_tar_add(&tar, (struct fake_entry){ .type = '0', .path = "capable", .data = "x", .uid = 1,
                                             .mode = 0755, .pax = cap, .pax_len = sizeof(cap) - 1 });
-    fake_tar_add(&tar, (struct fake_entry){ .type = '0', .path = "noted", .data = "x", .pax =
-        "SCHILY.xattr.user.note=text\nSCHILY.xattr.user.overlay.redirect=/x\n"
+    fake_tar_add(&tar, (struct fake_entry){ .type = '0', .path = "noted", .data = "x",
+        .pax = "SCHILY.xattr.user.note=text\nSCHILY.xattr.user.overlay.redirect=/x\n"
         "SCHILY.xattr.trusted.overlay.opaque=y\n" });
     fake_tar_end(&tar);
     fake_image_layer(&im, &tar, FAKE_GZIP);
     show(&b, &im);
     EXPECT(look(&b, "owned", &st));
-    EXPECT(st.st_uid == 123 && st.st_gid == 456 && (st.st_mode & 07777) == 04751 && st.st_mtime == 77);
+    EXPECT(st.st_uid == 123 && st.st_gid == 456 && (st.st_mode & 07777) == 04751 &&
+           st.st_mtime == 77);
     EXPECT(look(&b, "dir", &st));
     EXPECT(st.st_uid == 5 && st.st_gid == 6 && (st.st_mode & 07777) == 02770 && st.st_mtime == 99);
     EXPECT(look(&b, "link", &st));

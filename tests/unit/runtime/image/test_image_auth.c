@@ -68,7 +68,9 @@ TEST(challenge)
     EXPECT_STR(c.realm, "https://auth.io/token");
     EXPECT_STR(c.service, "r.io");
     EXPECT_STR(c.scope, "repository:a/b:pull,push");
-    image_auth_challenge(&c, a, "basic realm=\"x \\\"y\\\"\", bearer REALM=http://t , error=\"invalid_token\"");
+    image_auth_challenge(&c, a,
+                         "basic realm=\"x \\\"y\\\"\", bearer REALM=http://t , error=\"invalid_t"
+                         "oken\"");
     EXPECT(c.bearer && c.basic);
     EXPECT_STR(c.realm, "http://t");
     EXPECT_STR(c.error, "invalid_token");

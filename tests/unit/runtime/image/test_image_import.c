@@ -1,4 +1,5 @@
-/* test_image_import.c -- archives become images: both forms, all compressions, names, layers, hostile input. */
+/* test_image_import.c -- archives become images: both forms, all compressions, names, layers,
+ * hostile input. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -104,9 +105,12 @@ TEST(oci_all_codecs)
 {
     struct image_store *s = open_store();
     struct image *im = NULL;
-    struct fake_image fake = { .extra = "\"Entrypoint\":[\"/e\"],\"Cmd\":[\"x\",\"y\"],\"Env\":[\"A=b\"],"
-                               "\"ExposedPorts\":{\"80/tcp\":{}},\"Labels\":{\"k\":\"v\"},\"User\":\"1:2\","
-                               "\"WorkingDir\":\"/w\",\"StopSignal\":\"SIGQUIT\",\"Volumes\":{\"/d\":{}}" };
+    struct fake_image fake = { .extra =
+        "\"Entrypoint\":[\"/e\"],\"Cmd\":[\"x\",\"y\"],\"Env\":[\"A=b\"],"
+                               "\"ExposedPorts\":{\"80/tcp\":{}},\"Labels\":{\"k\":\"v\"},\"User"
+                               "\":\"1:2\","
+                               "\"WorkingDir\":\"/w\",\"StopSignal\":\"SIGQUIT\",\"Volumes\":{\""
+                               "/d\":{}}" };
     _cleanup_buf_ struct buf archive = BUF_INIT;
     struct err err = ERR_INIT;
 
@@ -410,7 +414,8 @@ TEST(refuses_wrong_digest)
     fake_image_layer(&im, &tar, FAKE_GZIP);
     fake_image_end(&im);
     fake_image_oci(&archive, &im, "a/b:1");
-    ((char *)memmem(archive.p, archive.len, im.layer[0].p, im.layer[0].len))[4] ^= 1;   /* gzip's mtime */
+    /* gzip's mtime */
+    ((char *)memmem(archive.p, archive.len, im.layer[0].p, im.layer[0].len))[4] ^= 1;
     fake_write(archive_path(), &archive);
     EXPECT_ERR(import(s, NULL, &err), &err, ERR_CORRUPT);
     EXPECT(strstr(err.msg, "the digest is"));
@@ -438,7 +443,8 @@ static void refuse_bomb(enum fake_codec codec, int64_t max_bytes, int64_t max_en
 
     buf_reserve(&zeros, 8u << 20);
     memset(zeros.p, 0, 8u << 20);
-    fake_tar_add(&tar, (struct fake_entry){ .type = '0', .path = "z", .data = zeros.p, .len = 8u << 20,
+    fake_tar_add(&tar, (struct fake_entry){ .type = '0', .path = "z", .data = zeros.p,
+        .len = 8u << 20,
                                             .uid = -1, .gid = -1 });
     for (int i = 0; i < 100; i++) {
         snprintf(path, sizeof(path), "file%d", i);

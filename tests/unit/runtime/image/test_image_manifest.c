@@ -1,4 +1,5 @@
-/* test_image_manifest.c -- manifests, indexes and configurations: read, chosen by platform, refused. */
+/* test_image_manifest.c -- manifests, indexes and configurations: read, chosen by platform,
+ * refused. */
 #include "core/base/str.h"
 #include "runtime/image/image.h"
 #include "runtime/image/image_manifest.h"
@@ -18,7 +19,8 @@ TEST(manifest)
     struct image_manifest m;
     struct err err = ERR_INIT;
 
-    EXPECT_OK(parse(&m, a, "{\"schemaVersion\":2,\"config\":{\"digest\":\"" D("0") "\",\"size\":10},"
+    EXPECT_OK(parse(&m, a,
+                    "{\"schemaVersion\":2,\"config\":{\"digest\":\"" D("0") "\",\"size\":10},"
                     "\"layers\":[{\"digest\":\"" D("1") "\",\"size\":20,\"mediaType\":\"x\"},"
                     "{\"digest\":\"" D("2") "\"}]}", &err), &err);
     EXPECT(!m.is_index);
@@ -37,12 +39,15 @@ TEST(selects_platform)
         { "riscv64", "", NULL },
     };
     static const char text[] = "{\"schemaVersion\":2,\"manifests\":["
-        "{\"digest\":\"" D("9") "\",\"platform\":{\"os\":\"unknown\",\"architecture\":\"unknown\"}},"
+        "{\"digest\":\"" D("9") "\",\"platform\":{\"os\":\"unknown\",\"architecture\":\"unknown"
+        "\"}},"
         "{\"digest\":\"" D("8") "\",\"platform\":{\"os\":\"windows\",\"architecture\":\"amd64\"}},"
         "{\"digest\":\"" D("7") "\",\"platform\":{\"os\":\"linux\",\"architecture\":\"386\"}},"
         "{\"digest\":\"" D("0") "\",\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"}},"
-        "{\"digest\":\"" D("2") "\",\"platform\":{\"os\":\"linux\",\"architecture\":\"arm\",\"variant\":\"v6\"}},"
-        "{\"digest\":\"" D("3") "\",\"platform\":{\"os\":\"linux\",\"architecture\":\"arm\",\"variant\":\"v7\"}},"
+        "{\"digest\":\"" D("2") "\",\"platform\":{\"os\":\"linux\",\"architecture\":\"arm\",\"va"
+        "riant\":\"v6\"}},"
+        "{\"digest\":\"" D("3") "\",\"platform\":{\"os\":\"linux\",\"architecture\":\"arm\",\"va"
+        "riant\":\"v7\"}},"
         "{\"digest\":\"" D("1") "\",\"platform\":{\"os\":\"linux\",\"architecture\":\"arm64\"}}]}";
     struct arena *a = arena_new(IMAGE_ARENA_BYTES);
     struct image_manifest m;
@@ -73,8 +78,10 @@ TEST(refuses)
         { "{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"" D("Z") "\"}]}", ERR_CORRUPT },
         { "{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"" D("00") "\"}]}", ERR_CORRUPT },
         { "{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"sha512:00\"}]}", ERR_UNSUPPORTED },
-        { "{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"" D("0") "\",\"size\":-1}]}", ERR_CORRUPT },
-        { "{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"" D("0") "\",\"mediaType\":7}]}", ERR_CORRUPT },
+        { "{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"" D("0") "\",\"size\":-1}]}",
+            ERR_CORRUPT },
+        { "{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"" D("0") "\",\"mediaType\":7}]}",
+            ERR_CORRUPT },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -126,15 +133,18 @@ TEST(bytes_limit)
     memset(text, ' ', IMAGE_MANIFEST_BYTES_MAX + 1);
     memcpy(text, "{\"schemaVersion\":2,\"manifests\":[]}", 34);
     EXPECT_OK(image_manifest_parse(&m, a, text, IMAGE_MANIFEST_BYTES_MAX, &err), &err);
-    EXPECT_ERR(image_manifest_parse(&m, a, text, IMAGE_MANIFEST_BYTES_MAX + 1, &err), &err, ERR_QUOTA);
+    EXPECT_ERR(image_manifest_parse(&m, a, text, IMAGE_MANIFEST_BYTES_MAX + 1, &err), &err,
+               ERR_QUOTA);
     mem_free(text);
     arena_free(a);
 }
 
 TEST(config)
 {
-    static const char text[] = "{\"os\":\"linux\",\"architecture\":\"arm64\",\"variant\":\"v8\",\"config\":{"
-        "\"Entrypoint\":null,\"Cmd\":[\"sh\"],\"Labels\":{\"a\":\"b\"}},\"rootfs\":{\"diff_ids\":[\""
+    static const char text[] = "{\"os\":\"linux\",\"architecture\":\"arm64\",\"variant\":\"v8\","
+                               "\"config\":{"
+        "\"Entrypoint\":null,\"Cmd\":[\"sh\"],\"Labels\":{\"a\":\"b\"}},\"rootfs\":{\"diff_ids\""
+        ":[\""
         D("0") "\"]}}";
     static const char *const bad[] = {
         "{}", "{\"rootfs\":{\"diff_ids\":[\"x\"]}}", "{\"rootfs\":{\"diff_ids\":7}}",

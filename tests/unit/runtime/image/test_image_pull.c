@@ -1,5 +1,5 @@
-/* test_image_pull.c -- pulls from a registry that is played by a child of the test: one that works, and many that
- * do not. */
+/* test_image_pull.c -- pulls from a registry that is played by a child of the test: one that works,
+ * and many that do not. */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <signal.h>
@@ -21,7 +21,8 @@ TEST_VERB(image_pull, "pull", image_child_pull)
 /* --- the registry */
 
 enum trick {
-    HONEST, CUT_ONCE, CUT_NO_RANGES, LONGER, WRONG_BYTES, STALLS, ENDLESS, LOOPS, BUSY_ONCE, ELSEWHERE, WRONG_RANGE,
+    HONEST, CUT_ONCE, CUT_NO_RANGES, LONGER, WRONG_BYTES, STALLS, ENDLESS, LOOPS, BUSY_ONCE,
+    ELSEWHERE, WRONG_RANGE,
 };
 
 #define ROUTES_MAX 16
@@ -69,14 +70,16 @@ static void send_endless(int fd)
 }
 
 /* Half of the body, then the end of the connection: the first time. Ranges after that, or never. */
-static void send_cut(const struct registry *r, int fd, const struct route *t, long from, bool ranges)
+static void send_cut(const struct registry *r, int fd, const struct route *t, long from,
+                     bool ranges)
 {
     struct buf b = BUF_INIT;
     struct err err = ERR_INIT;
     char fields[100];
 
     if (from > 0 && ranges) {
-        snprintf(fields, sizeof(fields), "content-range: bytes %ld-%zu/%zu\r\n", from, t->body->len - 1,
+        snprintf(fields, sizeof(fields), "content-range: bytes %ld-%zu/%zu\r\n", from,
+                 t->body->len - 1,
                  t->body->len);
         reply(fd, "206 Partial Content", fields, t->body->p + from, t->body->len - (size_t)from);
         return;
@@ -166,7 +169,8 @@ static bool let_in(const struct registry *r, int fd, const char *head, const cha
         return false;
     }
     if (r->bearer && !has_field(head, "authorization: Bearer open-sesame\r\n")) {
-        snprintf(fields, sizeof(fields), "www-authenticate: Bearer realm=\"http://127.0.0.1:%d/token\","
+        snprintf(fields, sizeof(fields),
+                 "www-authenticate: Bearer realm=\"http://127.0.0.1:%d/token\","
                  "service=\"fake\",scope=\"repository:app:pull\"\r\n", r->port);
         reply(fd, "401 Unauthorized", fields, "", 0);
         return false;
@@ -259,7 +263,8 @@ static int listen_any(int *port)
     return fd;
 }
 
-static void add_route(struct registry *r, const char *kind, const char *name, const struct buf *body,
+static void add_route(struct registry *r, const char *kind, const char *name,
+                      const struct buf *body,
                       enum trick trick)
 {
     struct route *t = &r->routes[r->n++];
@@ -271,7 +276,8 @@ static void add_route(struct registry *r, const char *kind, const char *name, co
 }
 
 /* Serves the image; blob_trick is for its first layer. */
-static void add_image(struct registry *r, const struct fake_image *im, enum trick tag, enum trick blob)
+static void add_image(struct registry *r, const struct fake_image *im, enum trick tag,
+                      enum trick blob)
 {
     char digest[FAKE_DIGEST_BYTES];
 
@@ -286,7 +292,8 @@ static void add_image(struct registry *r, const struct fake_image *im, enum tric
 
 static void start(struct registry *r)
 {
-    r->told = mmap(NULL, sizeof(*r->told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    r->told = mmap(NULL, sizeof(*r->told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+                   0);
     EXPECT(r->told != MAP_FAILED);
     r->sock = listen_any(&r->port);
     r->sock2 = listen_any(&r->port2);
@@ -344,7 +351,8 @@ static void make_image(struct fake_image *im, int layers)
     fake_image_end(im);
 }
 
-static int pull(struct image_store *s, const char *name, const char *const *secrets, struct err *err)
+static int pull(struct image_store *s, const char *name, const char *const *secrets,
+                struct err *err)
 {
     struct image_pull_opts o = { .name = name, .dockerconfigs = secrets, .stall_ms = 400 };
     struct image *im = NULL;
@@ -622,11 +630,17 @@ TEST(index_by_platform)
     struct image_pull_opts o = { .name = name };
 
     make_image(&im, 1);
-    buf_fmt(&alien, "{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"%s\",\"size\":1,\"platform\":{\"os\":"
+    buf_fmt(&alien,
+            "{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"%s\",\"size\":1,\"platform\":{\"o"
+            "s\":"
             "\"linux\",\"architecture\":\"s390x\"}}]}", im.digest);
-    buf_fmt(&index, "{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"sha256:%064d\",\"size\":1,\"platform\":"
-            "{\"os\":\"linux\",\"architecture\":\"s390x\"}},{\"digest\":\"%s\",\"size\":%zu,\"platform\":{\"os\":"
-            "\"linux\",\"architecture\":\"%s\",\"variant\":\"%s\"}}]}", 0, im.digest, im.manifest.len,
+    buf_fmt(&index,
+            "{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"sha256:%064d\",\"size\":1,\"platf"
+            "orm\":"
+            "{\"os\":\"linux\",\"architecture\":\"s390x\"}},{\"digest\":\"%s\",\"size\":%zu,\"pl"
+            "atform\":{\"os\":"
+            "\"linux\",\"architecture\":\"%s\",\"variant\":\"%s\"}}]}", 0, im.digest,
+            im.manifest.len,
             host.arch, host.variant);
     add_image(&r, &im, HONEST, HONEST);
     add_route(&r, "manifests", "alien", &alien, HONEST);
@@ -656,7 +670,9 @@ TEST(huge_size)
 
     make_image(&im, 1);
     fake_digest(digest, &im.layer[0]);
-    buf_fmt(&m, "{\"schemaVersion\":2,\"config\":{\"digest\":\"%s\",\"size\":%zu},\"layers\":[{\"digest\":\"%s\","
+    buf_fmt(&m,
+            "{\"schemaVersion\":2,\"config\":{\"digest\":\"%s\",\"size\":%zu},\"layers\":[{\"dig"
+            "est\":\"%s\","
             "\"size\":4611686018427387904}]}", im.id, im.config.len, digest);
     add_route(&r, "manifests", "v1", &m, HONEST);
     add_route(&r, "blobs", im.id, &im.config, HONEST);
@@ -681,7 +697,8 @@ TEST(canceled)
     struct registry r = { 0 };
     struct err err = ERR_INIT;
     int asked = 0;
-    struct image_pull_opts o = { .name = r.name, .watch = { .is_canceled = cancel_later, .ctx = &asked } };
+    struct image_pull_opts o = { .name = r.name, .watch = { .is_canceled = cancel_later,
+        .ctx = &asked } };
     struct image *got = NULL;
 
     make_image(&im, 1);
@@ -709,8 +726,10 @@ TEST(mirror_first)
     add_image(&r, &im, HONEST, HONEST);
     start(&r);
     snprintf(path, sizeof(path), "%s/registries.yaml", test_tmpdir());
-    buf_fmt(&file, "mirrors:\n  registry.invalid:\n    endpoint: [\"http://127.0.0.1:%d\"]\n    rewrite:\n"
-            "      \"^team/.*/(.*)$\": \"$1\"\nconfigs:\n  \"127.0.0.1:%d\":\n    auth: {username: u, password: p}"
+    buf_fmt(&file,
+            "mirrors:\n  registry.invalid:\n    endpoint: [\"http://127.0.0.1:%d\"]\n    rewrite:\n"
+            "      \"^team/.*/(.*)$\": \"$1\"\nconfigs:\n  \"127.0.0.1:%d\":\n    auth: {usernam"
+            "e: u, password: p}"
             "\n", r.port, r.port);
     fake_write(path, &file);
     EXPECT_OK(image_pull(&got, s, &o, &err), &err);

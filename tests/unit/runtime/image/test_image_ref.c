@@ -60,8 +60,8 @@ TEST(parts)
 TEST(refuses)
 {
     static const char *const rows[] = {
-        "", "/", "a/", "/a", "a//b", "nginx:", "nginx:-x", ":x", "a b", "nginx:a:b", "-a", "a-", "_a",
-        "a..b", "a___b", "a._b", "r.io:/x", "r.io:x/y", "-r.io/x", "r..io/x", "r.io./x", "[::1/x",
+        "", "/", "a/", "/a", "a//b", "nginx:", "nginx:-x", ":x", "a b", "nginx:a:b", "-a",
+        "a-", "_a", "a..b", "a___b", "a._b", "r.io:/x", "r.io:x/y", "-r.io/x", "r..io/x", "r.io./x", "[::1/x",
         "[zz]/x", "nginx@", "nginx@sha256:12", "nginx@sha256:" HEX "0", "nginx@md5:" HEX, "nginx@x",
         "nginx@sha256:" HEX "@sha256:" HEX, "http://r.io/x", "a/B", "Nginx", HEX,
         "nginx@sha256:ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef0123456789",

@@ -101,7 +101,8 @@ TEST(ca_beside_the_roots)
     EXPECT(strstr(e.v[0].ca_pem, "-----own CA-----"));
     EXPECT_OK(find(&e, a, "other.example.org/x", yaml, &err), &err);
     EXPECT_STR(e.v[0].ca_pem, "");
-    EXPECT_ERR(find(&e, a, "r.example.org/x", "configs: {r.example.org: {tls: {ca_file: /no/file}}}",
+    EXPECT_ERR(find(&e, a, "r.example.org/x",
+                    "configs: {r.example.org: {tls: {ca_file: /no/file}}}",
                     &err), &err, ERR_NOT_FOUND);
     buf_deinit(&pem);
     arena_free(a);

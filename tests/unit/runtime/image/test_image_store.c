@@ -1,4 +1,5 @@
-/* test_image_store.c -- names, leases, the built-in image and collection, over layers that are only folders. */
+/* test_image_store.c -- names, leases, the built-in image and collection, over layers that are only
+ * folders. */
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -211,7 +212,8 @@ TEST(lease_holds)
     image_store_free(s);
 }
 
-/* Layers of a leased image stay even when the index forgot it, and when the store is opened again. */
+/* Layers of a leased image stay even when the index forgot it, and when the store is opened again.
+ * */
 TEST(lease_survives_reopen)
 {
     struct image_store *s = open_store();

@@ -96,8 +96,9 @@ TEST(pax)
     struct image_tar_entry e;
     struct err err = ERR_INIT;
 
-    fake_tar_add(&b, (struct fake_entry){ .type = '2', .path = "a", .link = "b", .pax =
-        "path=long/name\nlinkpath=to\nuid=70000\ngid=4294967294\nmtime=-1.25\nSCHILY.xattr.user.x=v=1\n"
+    fake_tar_add(&b, (struct fake_entry){ .type = '2', .path = "a", .link = "b",
+        .pax = "path=long/name\nlinkpath=to\nuid=70000\ngid=4294967294\nmtime=-1.25\nSCHILY.xattr.user."
+        "x=v=1\n"
         "SCHILY.xattr.security.capability=\nunknown=1\n" });
     fake_tar_add(&b, (struct fake_entry){ .type = '0', .path = "next", .uid = 5 });
     EXPECT_EQ(first(&e, &b, &err), 1);
@@ -228,7 +229,8 @@ TEST(cut_anywhere)
     struct buf b = BUF_INIT;
 
     fake_tar_add(&b, FAKE_DIR("d"));
-    fake_tar_add(&b, (struct fake_entry){ .type = '0', .path = "f", .data = "data", .pax = "uid=1\n" });
+    fake_tar_add(&b, (struct fake_entry){ .type = '0', .path = "f", .data = "data",
+        .pax = "uid=1\n" });
     fake_tar_end(&b);
     for (size_t len = 0; len <= b.len - 512; len++) {
         struct buf cut = { b.p, len, len };
