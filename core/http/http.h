@@ -151,7 +151,8 @@ void http_raw_set(struct http_raw *w, const struct http_raw_ops *ops);
 size_t http_raw_write(struct http_raw *w, const void *p, size_t len);    /* copies; answers what is queued now */
 size_t http_raw_queued(const struct http_raw *w);
 void http_raw_pause(struct http_raw *w, bool paused);                /* no on_data while paused: back-pressure */
-void http_raw_end(struct http_raw *w);       /* frees it once the queue is written (or stalls): no callback after */
+/* Sends what is queued, then frees itself when the peer has closed too (or after a while). No callback after. */
+void http_raw_end(struct http_raw *w);
 /* A raw stream over any connected socket (takes the fd, also on failure). */
 int http_raw_new(struct http_raw **out, struct loop *l, int fd, const struct http_raw_ops *ops, struct err *err);
 

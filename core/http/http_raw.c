@@ -3,6 +3,8 @@
 #include "core/http/http_conn.h"
 
 #define RAW_END_MS 30000                     /* an ended stream may take so long to send what is queued */
+#define RAW_LINGER_MS 2000                   /* and then so long to see the peer's end: a close with unread bytes
+                                              * would reset the connection and lose what was sent last */
 
 struct http_raw {
     struct http_io io;
@@ -46,6 +48,8 @@ static void raw_on_readable(struct http_io *io)
         return;
     if (n == 0 && w->ending) {
         http_io_read_on(io, false);
+        if (!io->out.bytes)
+            http_raw_free(w);
         return;
     }
     if (n == 0) {
@@ -63,7 +67,10 @@ static void raw_on_written(struct http_io *io)
     struct http_raw *w = container_of(io, struct http_raw, io);
 
     if (w->ending && !io->out.bytes) {
-        http_raw_free(w);
+        if (io->eof)
+            http_raw_free(w);
+        else
+            loop_timer_set(io->loop, &w->timer, RAW_LINGER_MS, raw_on_end_time);
         return;
     }
     if (!w->ending && w->want_drain && io->out.bytes < HTTP_DRAIN_BYTES) {
@@ -165,13 +172,18 @@ void http_raw_pause(struct http_raw *w, bool paused)
 
 void http_raw_end(struct http_raw *w)
 {
+    int64_t ms = RAW_LINGER_MS;
+
     w->ending = true;
     if (!w->io.why)
         http_io_half_close(&w->io);
-    if (w->io.why || !w->io.out.bytes)
-        loop_timer_set(w->io.loop, &w->timer, 0, raw_on_end_time);
-    else
-        loop_timer_set(w->io.loop, &w->timer, RAW_END_MS, raw_on_end_time);
+    if (w->io.why || (w->io.eof && !w->io.out.bytes))
+        ms = 0;
+    else if (w->io.out.bytes)
+        ms = RAW_END_MS;
+    loop_timer_set(w->io.loop, &w->timer, ms, raw_on_end_time);
+    if (ms)
+        http_io_read_on(&w->io, true);
 }
 
 struct http_raw *http_upgrade(struct http_req *r, const char *protocol, const struct http_field *fields,

@@ -468,6 +468,8 @@ TEST(upgraded)
     f->server_raw = NULL;
     settle(f);
     EXPECT_EQ(f->ends, 1);
+    f->raw = http_raw_free(f->raw);
+    settle(f);
     fix_free(f);
 }
 

@@ -65,12 +65,12 @@ static void fix_free(struct fix *f)
 {
     websocket_free(f->server.w);
     websocket_free(f->client.w);
-    settle(f);
+    if (f->fd >= 0)
+        close(f->fd);
+    settle(f);                               /* what lingers sees the end */
     loop_free(f->loop);
     buf_deinit(&f->server.log);
     buf_deinit(&f->client.log);
-    if (f->fd >= 0)
-        close(f->fd);
     mem_free(f);
 }
 
@@ -240,11 +240,11 @@ static void shake(struct hs *h, const char *fields, struct buf *got, const char 
     if (n > 0)
         buf_add(got, text, (size_t)n);
     h->w = websocket_free(h->w);
+    close(fds[1]);
     for (int i = 0; i < 5; i++)
         loop_step(l, 1);
     http_server_free(s);
     loop_free(l);
-    close(fds[1]);
 }
 
 #define SHAKE "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" \
