@@ -1,0 +1,32 @@
+/* core/control/control.h -- the controllers: what makes the cluster's state follow what was asked.
+ *
+ * A table of controllers, each pure: one key in, the whole state read from informers, writes through
+ * the client, and the key ends done, done after N ms, or failed (back-off). One loop, no thread.
+ */
+#ifndef CORE_CONTROL_CONTROL_H
+#define CORE_CONTROL_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/client/client.h"
+
+#define CONTROL_NODE_GRACE_MS 40000      /* without a renewed lease: the node is Unknown */
+#define CONTROL_NODE_PREFIX 24           /* of one node's pod CIDR */
+
+struct control;
+
+struct control_opts {
+    const char *root_ca_pem;             /* published as ConfigMap kube-root-ca.crt; NULL: not */
+    const char *cluster_cidr;            /* nodes' pod CIDRs are cut from it; NULL: none are */
+    int64_t node_grace_ms;               /* 0: CONTROL_NODE_GRACE_MS */
+};
+
+/* Lives on the client's loop. Texts are copied. */
+int control_new(struct control **out, struct client *c, const struct control_opts *opts,
+                struct err *err);
+struct control *control_free(struct control *c);
+CLEANUP_DEFINE(struct control, control_free)
+bool control_synced(const struct control *c);        /* every informer holds its first list */
+
+#endif
