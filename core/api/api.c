@@ -106,7 +106,8 @@ static int ensure_service(struct api *api, struct err *err)
     return result;
 }
 
-/* Where that Service leads: this server. Rewritten at each start, the address may have changed. */
+/* Where that Service leads: this server. Rewritten at each start, the address may have changed. A loopback address
+ * would lead every pod to itself: then there is no endpoint. */
 static int ensure_endpoint(struct api *api, struct err *err)
 {
     _cleanup_(api_call_freep) struct api_call *c = NULL;
@@ -114,7 +115,7 @@ static int ensure_endpoint(struct api *api, struct err *err)
     const char *colon;
     struct object *there;
 
-    if (!api->advertise || !(colon = strrchr(api->advertise, ':')))
+    if (!api->advertise || !(colon = strrchr(api->advertise, ':')) || str_starts(api->advertise, "127."))
         return 0;
     there = api_lookup(api, kind, "default", "kubernetes");
     c = api_call_new(api, api->loop);

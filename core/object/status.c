@@ -94,6 +94,7 @@ struct status *status_invalid_gk(struct arena *a, const char *group, const char 
                                  const struct causes *c)
 {
     _cleanup_buf_ struct buf b = BUF_INIT;
+    struct causes *kept = ANEW(a, struct causes);
     struct status *s;
     unsigned n = 0;
 
@@ -105,7 +106,8 @@ struct status *status_invalid_gk(struct arena *a, const char *group, const char 
     s->name = arena_strdup(a, name);
     s->group = arena_strdup(a, group);
     s->kind = arena_strdup(a, kind);
-    s->causes = c;
+    *kept = *c;                              /* the caller's may stand on its stack */
+    s->causes = kept;
     return s;
 }
 
