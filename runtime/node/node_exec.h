@@ -1,0 +1,37 @@
+/* runtime/node/node_exec.h -- one command in a running container, to its end: for probes and hooks.
+ * Output (both streams) is kept up to NODE_EXEC_OUTPUT_MAX, the rest is read and dropped. Loop only. */
+#ifndef RUNTIME_NODE_NODE_EXEC_H
+#define RUNTIME_NODE_NODE_EXEC_H
+
+#include "runtime/shim/shim_client.h"
+
+#define NODE_EXEC_OUTPUT_MAX 10240
+
+/* A running container, as probes, hooks and streams need it. Borrowed by them until they are freed: free them before
+ * the shim's handle goes or the container ends. */
+struct node_exec_target {
+    struct loop *loop;
+    const struct shim_driver *shims;
+    struct shim *shim;
+    const char *container_id;
+    const char *pod_ip;                          /* "" when it has none yet */
+    const char *host_ip;                         /* of the node */
+    /* Fills a plan for one more process there: the container's env, cwd, user, groups, caps, seccomp ... */
+    int (*plan)(void *ctx, struct arena *a, struct oci_plan *out, struct err *err);
+    void *ctx;
+};
+
+struct node_exec;
+struct node_exec_result {
+    const struct err *err;                       /* could not be started; else NULL */
+    bool timed_out;                              /* killed */
+    int exit_code;                               /* 128 + signal */
+    struct slice output;
+};
+
+struct node_exec *node_exec_start(const struct node_exec_target *t, const char *const *argv, unsigned n,
+                                  int64_t timeout_ms, void (*done)(void *ctx, const struct node_exec_result *r),
+                                  void *ctx);    /* timeout 0: none; freed after done */
+void node_exec_cancel(struct node_exec *e);      /* kills it; no callback. NULL is fine; not after done */
+
+#endif
