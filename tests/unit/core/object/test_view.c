@@ -69,7 +69,8 @@ TEST(pod)
     EXPECT(!c[1].security_context->has_run_as_non_root);
     EXPECT(pod->spec.has_termination_grace_period_seconds);
     EXPECT_EQ(pod->spec.termination_grace_period_seconds, 0);
-    EXPECT(json_is(json_get(pod->spec.affinity, "nodeAffinity"), JSON_OBJECT));
+    EXPECT(pod->spec.affinity && pod->spec.affinity->node_affinity);
+    EXPECT(!pod->spec.affinity->pod_affinity);
     EXPECT_EQ(pod->spec.security_context->n_supplemental_groups, 2);
     EXPECT_EQ(pod->spec.security_context->supplemental_groups[1], 2);
     EXPECT_STR(pod->status.phase, "Running");
