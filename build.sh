@@ -10,7 +10,7 @@ usage() {
 usage: ./build.sh [options] [command]
   (none)                  build the release binary out/inro (unstripped beside it: out/inro.debug)
   run [server flags]      build, then run out/inro server with these flags
-  test [pattern]          lint, unit, sandbox, sim, fuzz, replay and e2e tests; pattern is a layer (unit),
+  test [pattern]          every layer of tests (tests/run.sh lists them); pattern is a layer (unit),
                           a layer and names (unit:core/base/*), or names in any layer (watch)
   lint [--update]         the house rules; --update lowers tests/lint/ratchet.txt
   bench [pattern]         the benchmarks

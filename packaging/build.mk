@@ -29,7 +29,7 @@ members := $(call obj,$(filter-out cmd/main.c,$(rooms)) $(gen)) $(O)/yyjson.o
 all := $(rooms) $(gen) $(harness) $(fakes) $(unit) $(sandbox) $(sim) $(fuzzers) $(benches)
 shared := $(call obj,$(harness) $(fakes)) $(lib)
 
-.PHONY: inro objects unit sandbox sim fuzzers benches rooms compile_commands FORCE
+.PHONY: headers inro objects unit sandbox sim fuzzers benches rooms compile_commands FORCE
 inro: $(lib) $(if $(main),$(O)/inro)
 rooms: $(call obj,$(rooms) $(gen)) $(lib)
 objects: $(call obj,$(all)) $(lib)
@@ -84,10 +84,19 @@ $(O)/fuzz/%: $(O)/tests/fuzz/%.o $(call obj,tests/harness/fuzz_driver.c $(fakes)
 $(O)/bench/%: $(O)/tests/bench/%.o $(call obj,$(fakes)) $(lib) $(O)/link
 	$(call link,$< $(call obj,$(fakes)) $(lib))
 
+# --- each header compiles alone (tests/lint)
+headers := $(wildcard cmd/*.h cmd/*/*.h core/*/*.h store/*/*.h runtime/*/*.h net/*/*.h plugins/*/*.h tests/*/*.h)
+headers: $(patsubst %,$(O)/alone/%.o,$(headers))
+$(O)/alone/%.h.o: %.h $(O)/flags
+	@mkdir -p $(@D)
+	@echo '#include "$<"' > $(@:.o=.c)
+	$(CC) $(flags) $(warn) -MMD -MP -c $(@:.o=.c) -o $@
+
 compile_commands:
 	@{ echo '['; for f in $(all); do \
 	    printf '{"directory":"%s","file":"%s","command":"%s"},\n' \
 	    '$(CURDIR)' $$f '$(CC:ccache%=%) $(flags) $(warn) -c '$$f; \
 	done | sed '$$s/,$$//'; echo ']'; } > out/compile_commands.json
 
--include $(patsubst %.o,%.d,$(call obj,$(all) tests/harness/fuzz_driver.c))
+-include $(patsubst %.o,%.d,$(call obj,$(all) tests/harness/fuzz_driver.c)) \
+    $(patsubst %,$(O)/alone/%.d,$(headers))

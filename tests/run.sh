@@ -1,18 +1,35 @@
-# run.sh: the test layers; sourced by build.sh, which provides build, binary and die.
+# run.sh: the test layers; sourced by build.sh, which provides build, binary, die and the options' variables.
+#
+# A layer is a function test_NAME [pattern] that runs `layer NAME COMMAND...`; the command says
+# "N passed, N failed" alone on a line. Without a pattern all run, in this order:
+#   lint     the house rules
+#   unit     one file each, no root
+#   sandbox  real namespaces, mounts, links and groups; root
+#   sim      the whole cluster in one thread, by seed
+#   replay   recorded requests of a real API server, where INRO_CORPUS names them
+#   e2e      the real binary with the real kubectl, images and packets; root
+#   asan     unit, sandbox and sim under ASan and UBSan
+#   tsan     unit under TSan
+#   fuzz     every parser: its corpus and some mutations, under ASan and UBSan
+layers="lint unit sandbox sim replay e2e asan tsan fuzz"
 passed=0 failed=0 ran=0
+for part in lint fuzz replay e2e bench; do
+    [ ! -e tests/$part/$part.sh ] || . "tests/$part/$part.sh"
+done
 
-# count TEXT: adds up what a layer said in its last "N passed, N failed"
+# count TEXT: adds up the lines "N passed, N failed" of a layer
 count() {
-    local p f
-    read -r p f < <(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed.*/\1 \2/p' <<< "$1" | tail -n1) || :
-    passed=$((passed + ${p:-0})) failed=$((failed + ${f:-0}))
-    [ -n "${p:-}" ] || return 1
-    [ $((p + f)) = 0 ] || ran=1
+    local p f seen=1
+    while read -r p f; do
+        passed=$((passed + p)) failed=$((failed + f)) seen=0
+        [ $((p + f)) = 0 ] || ran=1
+    done < <(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed.*/\1 \2/p' <<< "$1")
+    return $seen
 }
 
 # layer NAME COMMAND...: runs it, shows its output, counts; a layer that dies counts as one failure
 layer() {
-    local title=$1 text status=0 log=out/test-$1.log; shift
+    local title=$1 text status=0 log=out/test-$1.log before=$failed start=$SECONDS; shift
     echo "== $title"
     "$@" > >(tee "$log") 2>&1 || status=$?
     wait $! 2> /dev/null || :
@@ -20,33 +37,41 @@ layer() {
     count "$text" || { [ $status != 0 ] || status=1; }
     case $status in
         0|3) ;;                                         # 3: nothing matched
-        *) [[ $text =~ [1-9][0-9]*\ failed ]] || { failed=$((failed + 1)); echo "$title: exit status $status"; } ;;
+        *) [ $failed != $before ] || { failed=$((failed + 1)); echo "$title: exit status $status"; } ;;
     esac
+    echo "== $title: $((SECONDS - start)) s"
 }
 
 binary_layer() { "out/obj/$config/$1" ${verbose:+-v} ${2:+"$2"}; }
-test_unit() { build "$san" unit; layer unit binary_layer unit "${1:-}"; }
+
+test_lint() { layer lint run_lint; }
+test_unit() { build "$san" unit; layer "${san:+$san-}unit" binary_layer unit "${1:-}"; }
 # Namespaces, mounts and groups of the kernel: only root may make them.
 test_sandbox() {
     [ -n "$(ls tests/sandbox/test_*.c 2> /dev/null)" ] || return 0
     if [ "$(id -u)" != 0 ]; then
         echo "== sandbox"; echo "sandbox: skipped: needs root"; return 0
     fi
-    build "$san" sandbox; layer sandbox binary_layer sandbox "${1:-}"
+    build "$san" sandbox; layer "${san:+$san-}sandbox" binary_layer sandbox "${1:-}"
 }
+test_sim() {
+    [ -n "$(ls tests/sim/*.c 2> /dev/null)" ] || return 0
+    build "$san" sim; layer "${san:+$san-}sim" binary_layer sim "${1:-}"
+}
+test_asan() { local san=asan; test_unit "${1:-}"; test_sandbox "${1:-}"; test_sim "${1:-}"; }
+test_tsan() { local san=tsan; test_unit "${1:-}"; }
 
-layers="unit sandbox"
 run_test() {
     local pattern=${1:-} only='' l
     case " $layers " in *" ${pattern%%:*} "*)
         only=${pattern%%:*}; pattern=${pattern#"$only"}; pattern=${pattern#:} ;;
     esac
+    # a pattern of names, or a sanitizer chosen by hand, means the layers of C tests
+    [ -n "$only" ] || { [ -z "$pattern$san" ] || layers="unit sandbox sim"; }
     for l in $layers; do
-        [ -n "$only" ] && [ "$only" != "$l" ] || "test_$l" "$pattern"
+        [ -n "$only" ] && [ "$only" != "$l" ] || ! declare -F "test_$l" > /dev/null || "test_$l" "$pattern"
     done
     echo "$passed passed, $failed failed"
     [ $failed = 0 ] && [ $ran = 1 ]
 }
-run_lint() { echo "lint: no rules yet"; }
-run_bench() { die "no benches yet"; }
-run_fuzz() { die "no fuzz targets yet"; }
+declare -F run_bench > /dev/null || run_bench() { die "no benches yet"; }

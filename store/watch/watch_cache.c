@@ -29,7 +29,7 @@ struct watch_cache *watch_cache_free(struct watch_cache *w)
     watch_ring_clear(w);
     for (unsigned i = 0; i < kind_count(); i++) {
         check(list_empty(&w->cursors[i]));
-        shelf_deinit(&w->shelves[i]);
+        watch_shelf_deinit(&w->shelves[i]);
     }
     mem_free(w->shelves);
     mem_free(w->cursors);
@@ -86,7 +86,7 @@ int watch_cache_load(struct watch_cache *w, const struct kv_change *pair, struct
         return 0;
     if (object_new(&o, k, pair->value, pair->value_len, pair->revision, err) < 0)
         return err_wrap(err, "stored object %s", pair->key);
-    object_unref(shelf_put(&w->shelves[k->id], pair->key, o));
+    object_unref(watch_shelf_put(&w->shelves[k->id], pair->key, o));
     return 0;
 }
 
@@ -132,8 +132,8 @@ static void apply(struct watch_cache *w, const struct kind *k, const struct kv_c
     struct object *former;
 
     pthread_mutex_lock(&w->lock);
-    former = c->value ? shelf_put(&w->shelves[k->id], c->key, object_ref(now))
-                      : shelf_del(&w->shelves[k->id], c->key);
+    former = c->value ? watch_shelf_put(&w->shelves[k->id], c->key, object_ref(now))
+                      : watch_shelf_del(&w->shelves[k->id], c->key);
     w->revision = c->revision;
     watch_ring_push(w, e);
     watch_cursor_wake(w, k->id);
@@ -150,7 +150,7 @@ void watch_cache_apply(struct watch_cache *w, const struct kv_change *c)
     if (!k)
         return;
     pthread_mutex_lock(&w->lock);
-    before = object_ref(shelf_get(&w->shelves[k->id], c->key));
+    before = object_ref(watch_shelf_get(&w->shelves[k->id], c->key));
     pthread_mutex_unlock(&w->lock);
     if (c->value && object_new(&now, k, c->value, c->value_len, c->revision, &err) < 0)
         log_error("a written object cannot be read back", "key=%s err=%s", c->key, err.msg);
@@ -193,7 +193,7 @@ struct object *watch_cache_get(struct watch_cache *w, const struct kind *kind, c
 
     watch_key(key, kind, ns, name);
     pthread_mutex_lock(&w->lock);
-    o = object_ref(shelf_get(&w->shelves[kind->storage->id], key));
+    o = object_ref(watch_shelf_get(&w->shelves[kind->storage->id], key));
     pthread_mutex_unlock(&w->lock);
     return o;
 }

@@ -38,9 +38,9 @@ static void gather_now(struct gathered *g, struct watch_cache *w, const struct w
     struct shelf_at at;
 
     prefix_of(prefix, o);
-    at = o->after && strcmp(o->after, prefix) > 0 ? shelf_seek(s, o->after, true)
-                                                  : shelf_seek(s, prefix, false);
-    while ((it = shelf_next(s, &at)) && str_starts(it->key, prefix))
+    at = o->after && strcmp(o->after, prefix) > 0 ? watch_shelf_seek(s, o->after, true)
+                                                  : watch_shelf_seek(s, prefix, false);
+    while ((it = watch_shelf_next(s, &at)) && str_starts(it->key, prefix))
         if (!then || !map_get(then, it->key))
             add(g, it->object);
 }

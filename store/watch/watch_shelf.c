@@ -3,7 +3,7 @@
 
 #include "core/base/mem.h"
 
-void shelf_deinit(struct shelf *s)
+void watch_shelf_deinit(struct shelf *s)
 {
     for (size_t b = 0; b < s->n_blocks; b++) {
         for (size_t i = 0; i < s->blocks[b].len; i++) {
@@ -61,7 +61,7 @@ static struct shelf_item *find(const struct shelf *s, const char *key, struct sh
     return at->item < b->len && strcmp(b->v[at->item]->key, key) == 0 ? b->v[at->item] : NULL;
 }
 
-struct object *shelf_get(const struct shelf *s, const char *key)
+struct object *watch_shelf_get(const struct shelf *s, const char *key)
 {
     struct shelf_at at;
     struct shelf_item *it = find(s, key, &at);
@@ -93,7 +93,7 @@ static void split(struct shelf *s, size_t block)
     from->len = half;
 }
 
-struct object *shelf_put(struct shelf *s, const char *key, struct object *o)
+struct object *watch_shelf_put(struct shelf *s, const char *key, struct object *o)
 {
     struct shelf_at at;
     struct shelf_item *it = find(s, key, &at);
@@ -122,7 +122,7 @@ struct object *shelf_put(struct shelf *s, const char *key, struct object *o)
     return NULL;
 }
 
-struct object *shelf_del(struct shelf *s, const char *key)
+struct object *watch_shelf_del(struct shelf *s, const char *key)
 {
     struct shelf_at at;
     struct shelf_item *it = find(s, key, &at);
@@ -145,7 +145,7 @@ struct object *shelf_del(struct shelf *s, const char *key)
     return o;
 }
 
-struct shelf_at shelf_seek(const struct shelf *s, const char *key, bool after)
+struct shelf_at watch_shelf_seek(const struct shelf *s, const char *key, bool after)
 {
     struct shelf_at at;
     struct shelf_item *it = find(s, key, &at);
@@ -155,7 +155,7 @@ struct shelf_at shelf_seek(const struct shelf *s, const char *key, bool after)
     return at;
 }
 
-struct shelf_item *shelf_next(const struct shelf *s, struct shelf_at *at)
+struct shelf_item *watch_shelf_next(const struct shelf *s, struct shelf_at *at)
 {
     while (at->block < s->n_blocks && at->item >= s->blocks[at->block].len) {
         at->block++;

@@ -19,14 +19,14 @@ struct shelf { struct shelf_block *blocks; size_t n_blocks, cap_blocks, len; };
 
 struct shelf_at { size_t block, item; };
 
-void shelf_deinit(struct shelf *s);
-struct object *shelf_get(const struct shelf *s, const char *key);            /* borrowed or NULL */
+void watch_shelf_deinit(struct shelf *s);
+struct object *watch_shelf_get(const struct shelf *s, const char *key);            /* borrowed or NULL */
 /* Takes the reference. Answers the former object, whose reference is the caller's then, or NULL. */
-struct object *shelf_put(struct shelf *s, const char *key, struct object *o);
-struct object *shelf_del(struct shelf *s, const char *key);
+struct object *watch_shelf_put(struct shelf *s, const char *key, struct object *o);
+struct object *watch_shelf_del(struct shelf *s, const char *key);
 /* The first entry whose key is >= key (after: > key). */
-struct shelf_at shelf_seek(const struct shelf *s, const char *key, bool after);
+struct shelf_at watch_shelf_seek(const struct shelf *s, const char *key, bool after);
 /* The entry there, moving on; NULL at the end. */
-struct shelf_item *shelf_next(const struct shelf *s, struct shelf_at *at);
+struct shelf_item *watch_shelf_next(const struct shelf *s, struct shelf_at *at);
 
 #endif
