@@ -1,0 +1,240 @@
+/* recorder.c: events are made, or their count is raised. */
+#include "core/client/recorder.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "core/base/map.h"
+#include "core/base/timefmt.h"
+
+struct known {                           /* an event that was made */
+    char *name;
+    int64_t count, at_ms;
+};
+
+struct budget { int64_t left, at_ms; };  /* of one object */
+
+struct recorder {
+    struct client *client;
+    char *component, *host;
+    struct map *known, *budgets;
+    uint64_t n_new;
+};
+
+static void free_known(void *p)
+{
+    struct known *k = p;
+
+    mem_free(k->name);
+    mem_free(k);
+}
+
+static void free_budget(void *p)
+{
+    mem_free(p);
+}
+
+struct recorder *recorder_new(struct client *c, const char *component, const char *host)
+{
+    struct recorder *r = NEW(struct recorder);
+
+    r->client = c;
+    r->component = mem_strdup(component);
+    r->host = mem_strdup(host ? host : "");
+    r->known = map_new();
+    r->budgets = map_new();
+    return r;
+}
+
+struct recorder *recorder_free(struct recorder *r)
+{
+    if (!r)
+        return NULL;
+    map_free(r->known, free_known);
+    map_free(r->budgets, free_budget);
+    mem_free(r->component);
+    mem_free(r->host);
+    return mem_free(r);
+}
+
+/* Makes room by forgetting the oldest. */
+static void keep_small(struct map *m, void (*free_value)(void *))
+{
+    const char *key;
+    void *value;
+    size_t at = 0;
+
+    if (map_len(m) >= RECORDER_KNOWN_MAX && map_next(m, &at, &key, &value)) {
+        map_del(m, key);
+        free_value(value);
+    }
+}
+
+static bool may_speak(struct recorder *r, const char *uid)
+{
+    struct budget *b = map_get(r->budgets, uid);
+    int64_t now = loop_now_ms(r->client->loop), more;
+
+    if (!b) {
+        keep_small(r->budgets, free_budget);
+        b = NEW(struct budget);
+        *b = (struct budget){ RECORDER_BURST, now };
+        map_put(r->budgets, uid, b);
+    }
+    more = (now - b->at_ms) / RECORDER_REFILL_MS;
+    b->at_ms += more * RECORDER_REFILL_MS;
+    b->left = b->left + more > RECORDER_BURST ? RECORDER_BURST : b->left + more;
+    if (b->left <= 0)
+        return false;
+    b->left--;
+    return true;
+}
+
+static const char *or_empty(const char *s)
+{
+    return s ? s : "";
+}
+
+static const char *ns_of(const struct recorder_ref *about)
+{
+    return str_empty(about->ns) ? "default" : about->ns;
+}
+
+static void set_text(struct arena *a, struct json *o, const char *key, const char *s)
+{
+    if (!str_empty(s))
+        json_set_str(a, o, key, s);
+}
+
+static struct json *involved(struct arena *a, const struct recorder_ref *about)
+{
+    struct json *o = json_object(a);
+
+    set_text(a, o, "kind", about->kind);
+    set_text(a, o, "namespace", about->ns);
+    set_text(a, o, "name", about->name);
+    set_text(a, o, "uid", about->uid);
+    set_text(a, o, "apiVersion", about->api_version);
+    if (about->rv)
+        json_set(a, o, "resourceVersion", json_fmt(a, "%" PRId64, about->rv));
+    set_text(a, o, "fieldPath", about->field_path);
+    return o;
+}
+
+struct said { enum recorder_type type; const char *reason, *message; };
+
+static struct json *event_tree(struct recorder *r, struct arena *a, const struct recorder_ref *about,
+                               const struct said *said, const char *name)
+{
+    struct json *o = json_object(a), *meta = json_object(a), *source = json_object(a);
+    char now[TIMEFMT_BYTES];
+
+    timefmt_rfc3339(now, env_wall_s(loop_env(r->client->loop)));
+    json_set_str(a, meta, "name", name);
+    json_set_str(a, meta, "namespace", ns_of(about));
+    json_set(a, o, "metadata", meta);
+    json_set(a, o, "involvedObject", involved(a, about));
+    json_set_str(a, o, "reason", said->reason);
+    json_set_str(a, o, "message", said->message);
+    json_set_str(a, source, "component", r->component);
+    set_text(a, source, "host", r->host);
+    json_set(a, o, "source", source);
+    json_set_str(a, o, "firstTimestamp", now);
+    json_set_str(a, o, "lastTimestamp", now);
+    json_set_int(a, o, "count", 1);
+    json_set_str(a, o, "type", said->type == RECORDER_WARNING ? "Warning" : "Normal");
+    json_set_str(a, o, "reportingComponent", r->component);
+    json_set_str(a, o, "reportingInstance", r->host);
+    return o;
+}
+
+static void send_new(struct recorder *r, const struct recorder_ref *about, const struct said *said,
+                     struct known *k)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(0);
+    const struct kind *kind = kind_by_gvk("", "v1", "Event");
+    int64_t us = env_wall_us(loop_env(r->client->loop));
+    struct client_req req = { .verb = CLIENT_CREATE, .kind = kind, .ns = ns_of(about) };
+
+    mem_free(k->name);                   /* it ends in nanoseconds: the last three are counted */
+    k->name = mem_printf("%.*s.%" PRIx64, 230, or_empty(about->name),
+                         (uint64_t)us * 1000 + r->n_new++ % 1000);
+    k->count = 1;
+    req.body = event_tree(r, a, about, said, k->name);
+    client_do(r->client, &req, NULL);
+}
+
+static void send_again(struct recorder *r, const struct recorder_ref *about, struct known *k)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(0);
+    struct json *body = json_object(a);
+    char now[TIMEFMT_BYTES];
+    struct client_req req = { .verb = CLIENT_PATCH_MERGE, .kind = kind_by_gvk("", "v1", "Event"),
+                              .ns = ns_of(about), .name = k->name, .body = body };
+
+    timefmt_rfc3339(now, env_wall_s(loop_env(r->client->loop)));
+    json_set_int(a, body, "count", ++k->count);
+    json_set_str(a, body, "lastTimestamp", now);
+    client_do(r->client, &req, NULL);
+}
+
+void recorder_event_ref(struct recorder *r, const struct recorder_ref *about,
+                        enum recorder_type type, const char *reason, const char *message)
+{
+    struct said said = { type, reason, message };
+    int64_t now = loop_now_ms(r->client->loop);
+    struct known *k;
+    char *key;
+
+    if (!may_speak(r, or_empty(about->uid)))
+        return;
+    key = mem_printf("%s\n%s\n%s\n%s\n%s", or_empty(about->uid), or_empty(about->name),
+                     or_empty(about->field_path), reason, message);
+    k = map_get(r->known, key);
+    if (k && now - k->at_ms < RECORDER_KNOWN_MS) {
+        send_again(r, about, k);
+    } else {
+        if (!k) {
+            keep_small(r->known, free_known);
+            k = NEW(struct known);
+            map_put(r->known, key, k);
+        }
+        send_new(r, about, &said, k);
+    }
+    k->at_ms = now;
+    mem_free(key);
+}
+
+/* Cut at a whole character. */
+static void cut(char *message)
+{
+    size_t n = RECORDER_MESSAGE_MAX - 3;
+
+    if (strlen(message) <= RECORDER_MESSAGE_MAX)
+        return;
+    while (n > 0 && ((unsigned char)message[n] & 0xc0) == 0x80)
+        n--;
+    memcpy(message + n, "...", 4);
+}
+
+void recorder_event(struct recorder *r, const struct object *about, enum recorder_type type,
+                    const char *reason, const char *format, ...)
+{
+    const struct kind *kind = object_kind(about);
+    struct recorder_ref ref = { .api_version = kind->api_version, .kind = kind->kind,
+                                .ns = object_ns(about), .name = object_name(about),
+                                .uid = object_uid(about), .rv = object_rv(about) };
+    char *message = NULL;
+    va_list ap;
+
+    va_start(ap, format);
+    if (vasprintf(&message, format, ap) < 0)
+        message = NULL;
+    va_end(ap);
+    if (!message)
+        return;
+    cut(message);
+    recorder_event_ref(r, &ref, type, reason, message);
+    mem_free(message);
+}

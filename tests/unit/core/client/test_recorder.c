@@ -1,0 +1,46 @@
+#include "core/client/recorder.h"
+
+#include "tests/fake/fake_client.h"
+#include "tests/fake/fake_env.h"
+#include "tests/harness/test.h"
+
+static const struct kind *kind_ev(void) { return kind_by_gvk("", "v1", "Event"); }
+
+TEST(counts_and_limits)
+{
+    struct fake_env env;
+    struct loop *loop;
+    struct fake_client *f;
+    struct recorder *r;
+    struct object *o, *e;
+    struct arena *a = arena_new(0);
+    struct err err = ERR_INIT;
+    size_t at = 0;
+
+    fake_env_init(&env, 1);
+    EXPECT_OK(loop_new(&loop, &env.env, &err), &err);
+    f = fake_client_new(loop);
+    r = recorder_new(fake_client_door(f), "tester", "");
+    o = fake_client_put(f, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n");
+    recorder_event(r, o, RECORDER_NORMAL, "Did", "this %d", 1);
+    fake_client_run(f);
+    recorder_event(r, o, RECORDER_NORMAL, "Did", "this %d", 1);
+    fake_client_run(f);
+    EXPECT_EQ(fake_client_count(f, kind_ev()), 1);
+    e = fake_client_next(f, kind_ev(), &at);
+    EXPECT_EQ(json_get_int(object_tree(e, a), "count", 0), 2);
+    EXPECT_STR(json_path_str(object_tree(e, a), "involvedObject.kind"), "ConfigMap");
+    for (int i = 0; i < 40; i++)
+        recorder_event(r, o, RECORDER_WARNING, "Did", "that %d", i);
+    fake_client_run(f);
+    EXPECT_EQ(fake_client_count(f, kind_ev()), RECORDER_BURST - 1);      /* 25 said, one of them twice */
+    fake_env_advance(&env, RECORDER_REFILL_MS);
+    recorder_event(r, o, RECORDER_WARNING, "Did", "more");
+    recorder_event(r, o, RECORDER_WARNING, "Did", "too much");
+    fake_client_run(f);
+    EXPECT_EQ(fake_client_count(f, kind_ev()), RECORDER_BURST);
+    recorder_free(r);
+    fake_client_free(f);
+    loop_free(loop);
+    arena_free(a);
+}
