@@ -81,7 +81,7 @@ static void take(const struct api_alloc *al, struct taken *t, const struct servi
         set_bit(t->ports, (uint32_t)svc->spec.health_check_node_port & 0xffff);
 }
 
-static int find_taken(struct api_call *c, struct taken *t, const char *but_uid)
+static int find_taken(struct api_call *c, struct taken *t, const char *but_uid, struct err *err)
 {
     const struct api_alloc *al = c->api->alloc;
     struct watch_list_opts o = { .kind = kind_service(), .ns = "" };
@@ -90,7 +90,7 @@ static int find_taken(struct api_call *c, struct taken *t, const char *but_uid)
     t->ips = arena_alloc(c->a, al->size / 8 + 1);
     set_bit(t->ips, 0);                                  /* the network's own and the broadcast address */
     set_bit(t->ips, al->size - 1);
-    if (watch_cache_list(&l, c->api->cache, &o, NULL) < 0)
+    if (watch_cache_list(&l, c->api->cache, &o, err) < 0)
         return -1;
     for (size_t i = 0; i < l.len; i++)
         if (!str_eq(object_uid(l.v[i]), but_uid))
@@ -299,30 +299,75 @@ static void node_ports(struct api_call *c, struct json *spec, struct taken *t, s
     }
 }
 
-static void health_port(struct api_call *c, struct json *spec, struct taken *t, struct causes *causes)
+static int health_port(struct api_call *c, struct json *spec, struct taken *t)
 {
     int64_t port = json_get_int(spec, "healthCheckNodePort", 0);
+    struct causes causes = { .a = c->a };
 
     if (!str_eq(json_get_str(spec, "type"), "LoadBalancer") ||
         !str_eq(json_get_str(spec, "externalTrafficPolicy"), "Local"))
-        return;
+        return 0;
     if (port)
-        check_port(c, t, "spec.healthCheckNodePort", port, causes);
+        check_port(c, t, "", port, &causes);
     else if ((port = free_port(c, t)) > 0)
         json_set_int(c->a, spec, "healthCheckNodePort", port);
+    if (causes.len)
+        return api_fail(c, status_internal(c->a, arena_printf(c->a,
+            "failed to allocate requested HealthCheck NodePort %lld: %s", (long long)port,
+            strstr(causes.v[0].message, "provided"))));
+    return 0;
 }
 
-void api_alloc_service(struct api_call *c, struct json *svc, const struct json *old, struct causes *causes)
+/* The causes that the allocator itself looks at first. */
+static void keep_address_causes(struct causes *causes)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < causes->len; i++)
+        if (str_starts(causes->v[i].field, "spec.clusterIP") || str_starts(causes->v[i].field, "spec.ipFamil"))
+            causes->v[n++] = causes->v[i];
+    if (n)
+        causes->len = n;
+}
+
+static bool concerns_address(const struct causes *causes)
+{
+    return causes->len && (str_starts(causes->v[0].field, "spec.clusterIP") ||
+                           str_starts(causes->v[0].field, "spec.ipFamil"));
+}
+
+/* The record of an address names its Service: one without a name gets none. */
+static void refuse_nameless(struct api_call *c, const struct json *svc, struct json *spec, struct causes *causes)
+{
+    const char *ip = json_get_str(spec, "clusterIP");
+    struct json *asked = json_array(c->a);
+
+    if (!str_empty(json_path_str(svc, "metadata.name")) || c->opt.dry_run || str_empty(ip) ||
+        str_eq(ip, "None"))
+        return;
+    json_append(c->a, asked, json_str(c->a, ""));
+    causes_add(causes, CAUSE_INVALID, "spec.clusterIPs", asked, "failed to allocate IP: "
+               "IPAddress.networking.k8s.io \"%s\" is invalid: spec.parentRef.name: Required value", ip);
+}
+
+int api_alloc_service(struct api_call *c, struct json *svc, const struct json *old, struct causes *causes)
 {
     struct json *spec = json_ensure_object(c->a, svc, "spec");
     struct taken *t = ANEW(c->a, struct taken);
+    struct causes own = { .a = c->a };
+    struct err err = ERR_INIT;
 
-    if (find_taken(c, t, json_path_str(old, "metadata.uid")) < 0)
-        return;
-    address(c, spec, t, causes);
-    if (causes->len)
-        return;
-    if (wants_ports(spec))
-        node_ports(c, spec, t, causes);
-    health_port(c, spec, t, causes);
+    keep_address_causes(causes);
+    if (concerns_address(causes))
+        return 0;
+    if (find_taken(c, t, json_path_str(old, "metadata.uid"), &err) < 0)
+        return api_fail_err(c, &err);
+    address(c, spec, t, &own);
+    if (!own.len)
+        refuse_nameless(c, svc, spec, &own);
+    if (!own.len && wants_ports(spec))
+        node_ports(c, spec, t, &own);
+    if (own.len)
+        *causes = own;
+    return own.len ? 0 : health_port(c, spec, t);
 }

@@ -49,6 +49,7 @@ enum api_as { API_AS_OBJECT, API_AS_TABLE, API_AS_PARTIAL, API_AS_PARTIAL_LIST }
 
 struct api_media {
     bool yaml, pretty;
+    bool failure_yaml;                      /* a Status has no other forms: the first clause without "as" */
     enum api_as as;
     const char *as_version;                 /* "v1" or "v1beta1" */
 };
@@ -187,6 +188,7 @@ const struct api_strategy *api_strategy_of(const struct kind *kind);
 /* Runs prepare, admission and validation of a new object in place. */
 int api_admit_create(struct api_call *c, const struct kind *kind, struct json *tree);
 int api_invalid(struct api_call *c, const struct kind *kind, const char *name, const struct causes *causes);
+const struct kind *api_rules_view(struct api_call *c, const struct kind *kind, struct json **tree);
 
 /* What differs per kind in writes (strategy of upstream's registry). */
 struct api_strategy {
@@ -200,8 +202,9 @@ int api_alloc_new(struct api_alloc **out, const struct api_opts *opts, struct er
 struct api_alloc *api_alloc_free(struct api_alloc *al);
 /* The first usable address of the range, as text. */
 void api_alloc_first(const struct api_alloc *al, char out[16]);
-/* Fills spec.clusterIP(s), families and nodePorts of a Service; causes on failure. old may be NULL. */
-void api_alloc_service(struct api_call *c, struct json *svc, const struct json *old, struct causes *causes);
+/* Fills spec.clusterIP(s), families and nodePorts of a Service. Upstream allocates before it validates: what cannot
+ * be allocated takes the place of all other causes. old may be NULL. -1: answered. */
+int api_alloc_service(struct api_call *c, struct json *svc, const struct json *old, struct causes *causes);
 
 /* api_discovery.c, api_openapi.c: paths that are no resource; -1 with 404 when unknown. */
 int api_nonresource(struct api_call *c);

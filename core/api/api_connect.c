@@ -384,13 +384,50 @@ static const char *pod_target(struct api_call *c, const struct json *pod)
     return arena_strdup(c->a, b.p);
 }
 
+/* A number of the log's options; false: it is not there. */
+static bool log_number(struct api_call *c, const char *key, int64_t *out)
+{
+    const char *v = api_query_get(&c->query, key);
+
+    return !str_empty(v) && str_to_i64(v, INT64_MIN, INT64_MAX, out, NULL) == 0;
+}
+
+static int check_log_options(struct api_call *c)
+{
+    struct causes causes = { .a = c->a };
+    bool since_time = !str_empty(api_query_get(&c->query, "sinceTime"));
+    int64_t n;
+
+    if (log_number(c, "tailLines", &n) && n < 0)
+        causes_add(&causes, CAUSE_INVALID, "tailLines", json_int(c->a, n),
+                   "must be greater than or equal to 0");
+    if (log_number(c, "limitBytes", &n) && n < 1)
+        causes_add(&causes, CAUSE_INVALID, "limitBytes", json_int(c->a, n), "must be greater than 0");
+    if (log_number(c, "sinceSeconds", &n) && since_time)
+        causes_add(&causes, CAUSE_FORBIDDEN, "[]", NULL,
+                   "at most one of `sinceTime` or `sinceSeconds` may be specified");
+    else if (log_number(c, "sinceSeconds", &n) && n < 1)
+        causes_add(&causes, CAUSE_INVALID, "sinceSeconds", json_int(c->a, n), "must be greater than 0");
+    if (!str_empty(api_query_get(&c->query, "stream")))
+        causes_add(&causes, CAUSE_FORBIDDEN, "stream", NULL, "may not be specified");
+    if (!causes.len)
+        return 0;
+    return api_fail(c, status_invalid_gk(c->a, "", "PodLogOptions", c->route.name, &causes));
+}
+
 static void to_pod(struct relay *r)
 {
     struct api_call *c = r->call;
-    struct object *o = api_lookup(c->api, kind_pod(), c->route.ns, c->route.name);
+    struct object *o;
     const char *node, *origin = NULL, *target;
+    bool log = str_eq(c->route.sub->name, "log");
     struct json *pod;
 
+    if (log && check_log_options(c) < 0) {
+        refuse(r, c->status);
+        return;
+    }
+    o = api_lookup(c->api, kind_pod(), c->route.ns, c->route.name);
     if (!o) {
         refuse(r, status_not_found(c->a, kind_pod(), c->route.name));
         return;
@@ -400,8 +437,8 @@ static void to_pod(struct relay *r)
     node = json_path_str(pod, "spec.nodeName");
     target = pod_target(c, pod);
     if (target && str_empty(node)) {
-        if (str_eq(c->route.sub->name, "log")) {
-            struct http_answer a = { .status = 200, .type = "text/plain" };
+        if (log) {
+            struct http_answer a = { .status = 204 };
 
             http_respond(r->req, &a);
             relay_free(r);
@@ -497,9 +534,11 @@ static void to_address(struct relay *r)
     ip = json_path_str(tree, pod ? "status.podIP" : "spec.clusterIP");
     port = port_by_name(c, pod ? json_get(json_at(json_path(tree, "spec.containers"), 0), "ports")
                                : json_path(tree, "spec.ports"), port);
-    if (str_empty(ip) || str_eq(ip, "None"))
-        refuse(r, status_new(c->a, 503, "ServiceUnavailable", "no endpoints available for %s \"%s\"",
-                             pod ? "pod" : "service", name));
+    if (pod && str_empty(ip))
+        refuse(r, status_bad_request(c->a, "address not allowed"));
+    else if (str_empty(ip) || str_eq(ip, "None"))
+        refuse(r, status_new(c->a, 503, "ServiceUnavailable", "no endpoints available for service \"%s\"",
+                             name));
     else
         start(r, arena_printf(c->a, "%s://%s:%s", scheme, ip, *port ? port : "80"),
               arena_printf(c->a, "%s%s%s", *c->route.tail ? c->route.tail : "/", *r->req->query ? "?" : "",

@@ -14,21 +14,6 @@ static struct slice media_type(const struct api_call *c)
     return slice_trim(first);
 }
 
-static int body_media(struct api_call *c, enum codec_media *out)
-{
-    struct slice type = media_type(c);
-
-    if (!type.len || slice_is(type, "application/json") || slice_is(type, "*/*"))
-        *out = MEDIA_JSON;
-    else if (slice_is(type, "application/yaml") || slice_is(type, "application/apply-patch+yaml"))
-        *out = MEDIA_YAML;
-    else
-        return api_fail(c, status_new(c->a, 415, "UnsupportedMediaType",
-            "the body of the request was in an unknown format - accepted media types include: "
-            "application/json, application/yaml, application/vnd.kubernetes.protobuf"));
-    return 0;
-}
-
 static bool is_blank(struct slice s)
 {
     for (size_t i = 0; i < s.len; i++)
@@ -45,9 +30,41 @@ static int unrecognized(struct api_call *c, const char *why)
 
     for (size_t i = 0; i < n; i++)
         snprintf(hex + 2 * i, 3, "%02x", (unsigned char)c->body.p[i]);
-    return api_fail(c, status_bad_request(c->a, "the object provided is unrecognized (must be of type "
-        "%s): couldn't get version/kind; json parse error: %s (%s%s)", kind, why, hex,
-        c->body.len > 24 ? " ..." : ""));
+    return api_fail(c, status_bad_request(c->a, "the object provided is unrecognized (must be of type %s): "
+        "%s (%s%s)", kind, why, hex, c->body.len > 24 ? " ..." : ""));
+}
+
+static int no_json(struct api_call *c, const char *why)
+{
+    return unrecognized(c, arena_printf(c->a, "couldn't get version/kind; json parse error: %s", why));
+}
+
+static int not_protobuf(struct api_call *c)
+{
+    static const char why[] =
+        "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]";
+
+    if (c->route.verb == API_DELETE || c->route.verb == API_DELETECOLLECTION)
+        return api_fail(c, status_bad_request(c->a, "%s", why));
+    return unrecognized(c, why);
+}
+
+static int body_media(struct api_call *c, enum codec_media *out)
+{
+    struct slice type = media_type(c);
+    bool protobuf = slice_is(type, "application/vnd.kubernetes.protobuf");
+
+    if (!type.len || slice_is(type, "application/json") || slice_is(type, "*/*"))
+        *out = MEDIA_JSON;
+    else if (slice_is(type, "application/yaml") || slice_is(type, "application/apply-patch+yaml"))
+        *out = MEDIA_YAML;
+    else if (protobuf && (c->body.len < 4 || memcmp(c->body.p, "k8s", 4) != 0))
+        return not_protobuf(c);
+    else
+        return api_fail(c, status_new(c->a, 415, "UnsupportedMediaType",
+            "the body of the request was in an unknown format - accepted media types include: "
+            "application/json, application/yaml, application/vnd.kubernetes.protobuf"));
+    return 0;
 }
 
 int api_decode_raw(struct api_call *c, struct json **out)
@@ -58,16 +75,16 @@ int api_decode_raw(struct api_call *c, struct json **out)
     if (body_media(c, &media) < 0)
         return -1;
     if (media == MEDIA_JSON && is_blank(c->body))
-        return unrecognized(c, "unexpected end of JSON input");
+        return no_json(c, "unexpected end of JSON input");
     if (codec_parse(out, c->a, media, c->body, &c->notes, &err) < 0) {
         if (err.code == ERR_QUOTA)
             return api_fail_err(c, &err);
-        return unrecognized(c, err.msg);
+        return no_json(c, err.msg);
     }
     if (json_is(*out, JSON_NULL))
         *out = json_object(c->a);
     if (!json_is(*out, JSON_OBJECT))
-        return unrecognized(c, arena_printf(c->a, "json: cannot unmarshal %s into Go value of type "
+        return no_json(c, arena_printf(c->a, "json: cannot unmarshal %s into Go value of type "
             "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string "
             "\"json:\\\"kind,omitempty\\\"\" }", json_type_name((int)(*out)->type)));
     return 0;

@@ -110,22 +110,36 @@ struct deletion {
     struct json *tree;
 };
 
+/* Upstream names the kind here, not the resource. */
+static int refuse(struct deletion *d, const char *why)
+{
+    struct api_call *c = d->c;
+    const char *dot = *d->kind->group ? "." : "", *name = object_name(d->old);
+    struct status *s = status_conflict(c->a, d->kind, name, why);
+
+    if (d->kind == kind_namespace())
+        return api_fail(c, s);
+    s->message = arena_printf(c->a, "Operation cannot be fulfilled on %s%s%s \"%s\": %s", d->kind->kind, dot,
+                              d->kind->group, name, why);
+    s->kind = d->kind->kind;
+    return api_fail(c, s);
+}
+
 static int check_preconditions(struct deletion *d)
 {
     struct api_call *c = d->c;
-    const char *name = object_name(d->old);
     char rv[24];
 
     snprintf(rv, sizeof(rv), "%lld", (long long)object_rv(d->old));
     if (d->o->uid && !str_eq(d->o->uid, object_uid(d->old)))
-        return api_fail(c, status_conflict(c->a, d->kind, name, arena_printf(c->a, d->kind == kind_namespace()
+        return refuse(d, arena_printf(c->a, d->kind == kind_namespace()
             ? "Precondition failed: UID in precondition: %s, UID in object meta: %s"
             : "the UID in the precondition (%s) does not match the UID in record (%s). The object might have "
-              "been deleted and then recreated", d->o->uid, object_uid(d->old))));
+              "been deleted and then recreated", d->o->uid, object_uid(d->old)));
     if (d->o->rv && !str_eq(d->o->rv, rv))
-        return api_fail(c, status_conflict(c->a, d->kind, name, arena_printf(c->a,
+        return refuse(d, arena_printf(c->a,
             "the ResourceVersion in the precondition (%s) does not match the ResourceVersion in record (%s). "
-            "The object might have been modified", d->o->rv, rv)));
+            "The object might have been modified", d->o->rv, rv));
     return 0;
 }
 
@@ -215,18 +229,36 @@ static bool namespace_waits(struct deletion *d)
     return true;
 }
 
+/* Watchers see a pod marked before they see it gone, also when there is no grace. */
+static int mark_then_delete(struct deletion *d, struct object **out)
+{
+    struct api_call *c = d->c;
+    struct object *marked = NULL;
+    int result;
+
+    if (json_equal(d->tree, object_tree(d->old, c->a)))
+        return api_commit_delete(c, d->old, d->tree, out);
+    result = api_commit(c, d->kind, d->tree, object_rv(d->old), &marked);
+    if (result != 0)
+        return result;
+    result = api_commit_delete(c, marked, object_tree(marked, c->a), out);
+    object_unref(marked);
+    return result;
+}
+
 /* 0 done (*out is the object, *gone whether it left the store), 1 conflict, -1 answered. */
 static int delete_once(struct deletion *d, struct object **out, bool *gone)
 {
     struct api_call *c = d->c;
     struct json *meta = json_get(d->tree, "metadata");
+    bool graceful = d->kind == kind_pod() || d->kind == kind_namespace(), waits;
     int64_t grace = pod_grace(d);
-    bool waits;
 
     if (check_preconditions(d) < 0)
         return -1;
     set_finalizers(d, meta);
-    mark(d, meta, grace);
+    if (graceful || json_len(json_get(meta, "finalizers")))
+        mark(d, meta, grace);
     waits = namespace_waits(d) || json_len(json_get(meta, "finalizers")) ||
             json_get_int(meta, "deletionGracePeriodSeconds", 0) > 0;
     *gone = !waits;
@@ -238,7 +270,8 @@ static int delete_once(struct deletion *d, struct object **out, bool *gone)
         return 0;
     }
     if (!waits)
-        return api_commit_delete(c, d->old, d->tree, out);
+        return d->kind == kind_pod() ? mark_then_delete(d, out)
+                                     : api_commit_delete(c, d->old, d->tree, out);
     if (json_equal(d->tree, object_tree(d->old, c->a))) {
         *out = object_ref(d->old);
         return 0;
@@ -332,6 +365,7 @@ int api_delete_collection(struct api_call *c)
 
     if (read_options(c, &o) < 0 || api_filter_init(&f, c) < 0)
         return -1;
+    lo.limit = (size_t)c->opt.limit;
     if (watch_cache_list(&l, c->api->cache, &lo, &err) < 0) {
         api_filter_deinit(&f);
         return api_fail_err(c, &err);

@@ -147,6 +147,7 @@ static void to_yaml_or_pretty(struct api_call *c)
 static void encode_failure(struct api_call *c)
 {
     buf_clear(&c->text);
+    c->media.yaml = c->media.failure_yaml;
     c->code = c->status->code;
     status_write(&c->text, c->status);
 }

@@ -125,13 +125,35 @@ static void pretty_param(struct api_call *c)
         c->media.pretty = true;
 }
 
+static bool wants_yaml(const struct clause *clauses, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        struct api_media m;
+
+        if (!clauses[i].as.len && set_media(&m, &clauses[i]))
+            return m.yaml;
+    }
+    return false;
+}
+
+/* The options of a Table are looked at wherever one may come out. */
+static int check_include(struct api_call *c)
+{
+    const char *v = api_query_get(&c->query, "includeObject");
+
+    if (c->media.as != API_AS_TABLE || str_empty(v) || str_eq(v, "None") || str_eq(v, "Metadata") ||
+        str_eq(v, "Object"))
+        return 0;
+    return api_fail(c, status_bad_request(c->a, "unrecognized includeObject value: \"%s\"", v));
+}
+
 int api_negotiate(struct api_call *c)
 {
     struct clause clauses[ACCEPT_CLAUSES_MAX];
     unsigned n = str_empty(c->accept) ? 0 : parse_accept(clauses, c->accept);
-    bool form_refused = false;
+    bool form_refused = false, yaml = wants_yaml(clauses, n);
 
-    c->media = (struct api_media){ .as_version = "v1" };
+    c->media = (struct api_media){ .as_version = "v1", .failure_yaml = yaml };
     pretty_param(c);
     if (!n)
         return 0;
@@ -145,8 +167,9 @@ int api_negotiate(struct api_call *c)
             continue;
         }
         c->media = m;
+        c->media.failure_yaml = yaml;
         pretty_param(c);
-        return 0;
+        return check_include(c);
     }
     return not_acceptable(c, !form_refused);
 }

@@ -207,16 +207,19 @@ static void check_watch(struct api_call *c, struct causes *causes)
     const struct api_options *o = &c->opt;
     static const char field[] = "resourceVersionMatch";
 
-    if (o->has_send_initial) {
-        if (str_empty(o->rv_match))
-            forbid(causes, field, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
-        else if (!str_eq(o->rv_match, "NotOlderThan"))
-            causes_add(causes, CAUSE_NOT_SUPPORTED, field, json_str(c->a, o->rv_match),
-                       "supported values: \"NotOlderThan\"");
+    bool fits = str_eq(o->rv_match, "NotOlderThan");
+
+    if (o->has_send_initial && !fits)
+        forbid(causes, field, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+    if (str_empty(o->rv_match))
         return;
-    }
-    if (!str_empty(o->rv_match))
+    if (!o->has_send_initial)
         forbid(causes, field, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+    if (!fits)
+        causes_add(causes, CAUSE_NOT_SUPPORTED, field, json_str(c->a, o->rv_match),
+                   "supported values: \"NotOlderThan\"");
+    if (!str_empty(o->cont))
+        forbid(causes, field, "resourceVersionMatch is forbidden when continue is provided");
 }
 
 static int list_options(struct api_call *c)

@@ -217,6 +217,8 @@ static int list_from(struct api_call *c, struct watch_list_opts *o)
         return -1;
     if (rv && (str_eq(c->opt.rv_match, "Exact")))
         o->at = rv;
+    if (str_eq(c->opt.rv, "0"))              /* "any version": from the cache, which does not page */
+        o->limit = 0;
     return 0;
 }
 

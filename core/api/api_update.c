@@ -88,7 +88,30 @@ static int patch_failed(struct api_call *c, const struct err *err, enum patch_ty
         s->kind = "";
         return api_fail(c, s);
     }
-    return api_fail(c, status_bad_request(c->a, "%s", err->msg));
+    if (err->code == ERR_INVALID)
+        return api_fail(c, status_bad_request(c->a, "%s", err->msg));
+    return api_fail(c, status_new(c->a, err->code == ERR_UNSUPPORTED ? 422 : 500, "", "%s", err->msg));
+}
+
+static int bad_patch(struct api_call *c, const char *why)
+{
+    struct causes causes = { .a = c->a };
+
+    causes_add(&causes, CAUSE_INVALID, "patch", json_strn(c->a, c->body.p, c->body.len), "%s", why);
+    return api_fail(c, status_invalid_gk(c->a, "", "", "", &causes));
+}
+
+/* Strategic merge works on the typed object and cannot change what it is; the other two can try. */
+static int check_kind(struct update *u, const struct json *raw)
+{
+    const char *kind = json_get_str(raw, "kind"), *version = json_get_str(raw, "apiVersion");
+
+    if (u->patch == PATCH_STRATEGIC || ((str_empty(kind) || str_eq(kind, u->kind->kind)) &&
+        (str_empty(version) || str_eq(version, kind_api_version(u->kind)))))
+        return 0;
+    return bad_patch(u->c, arena_printf(u->c->a, "unable to decode %s %s into %s",
+                                        version ? version : kind_api_version(u->kind),
+                                        kind ? kind : u->kind->kind, api_internal_type(u->c->a, u->kind)));
 }
 
 /* The object as the client sees it -> patched -> canonical. */
@@ -109,12 +132,10 @@ static int apply_patch(struct update *u)
     }
     if (result < 0)
         return patch_failed(c, &err, u->patch);
-    if (codec_canonical(&u->new_tree, c->a, u->kind->type, raw, &c->notes, &err) < 0) {
-        struct causes causes = { .a = c->a };
-
-        causes_add(&causes, CAUSE_INVALID, "patch", json_strn(c->a, c->body.p, c->body.len), "%s", err.msg);
-        return api_fail(c, status_invalid_gk(c->a, "", "", "", &causes));
-    }
+    if (check_kind(u, raw) < 0)
+        return -1;
+    if (codec_canonical(&u->new_tree, c->a, u->kind->type, raw, &c->notes, &err) < 0)
+        return bad_patch(c, err.msg);
     if (api_notes_settle(c, u->kind, "patch") < 0)
         return -1;
     json_set_str(c->a, u->new_tree, "kind", u->kind->kind);
@@ -254,14 +275,19 @@ static int admit_and_validate(struct update *u)
         .object = u->new_tree, .old = u->old_tree, .dry_run = c->opt.dry_run, .warnings = &c->warnings,
     };
     struct causes causes = { .a = c->a };
+    struct json *seen, *seen_old;
 
     c->status = admit_mutate(&r);
     if (c->status)
         return -1;
     rules_prepare_update(u->new_tree, u->old_tree, u->store, &ctx);
-    rules_validate_update(&causes, u->new_tree, u->old_tree, u->store, &ctx);
-    if (u->store == kind_service() && !*sub && !causes.len)
-        api_alloc_service(c, u->new_tree, u->old_tree, &causes);
+    seen = u->new_tree;
+    seen_old = u->old_tree;
+    api_rules_view(c, u->kind, &seen_old);
+    rules_validate_update(&causes, seen, seen_old, api_rules_view(c, u->kind, &seen), &ctx);
+    if (u->store == kind_service() && !*sub &&
+        api_alloc_service(c, u->new_tree, u->old_tree, &causes) < 0)
+        return -1;
     if (api_invalid(c, u->kind, c->route.name, &causes) < 0)
         return -1;
     c->status = admit_validate(&r);
@@ -294,7 +320,7 @@ static int try_once(struct update *u)
         u->new_tree = json_clone(c->a, u->body);
     else if (apply_patch(u) < 0)
         return -1;
-    if (check_identity(u) < 0 || check_version(u, &named) < 0 || check_uid(u) < 0 ||
+    if (check_identity(u) < 0 || check_uid(u) < 0 || check_version(u, &named) < 0 ||
         admit_and_validate(u) < 0)
         return -1;
     result = store(u);

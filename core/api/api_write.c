@@ -28,11 +28,22 @@ const struct api_strategy *api_strategy_of(const struct kind *kind)
     return &plain;
 }
 
+/* Upstream names the internal kind, whatever version was asked. */
 int api_invalid(struct api_call *c, const struct kind *kind, const char *name, const struct causes *causes)
 {
     if (!causes->len)
         return 0;
-    return api_fail(c, status_invalid(c->a, kind, name, causes));
+    return api_fail(c, status_invalid(c->a, kind->storage, name, causes));
+}
+
+/* Two kinds of different groups may share their objects and yet follow rules of their own (events): the tree as the
+ * asked kind sees it. */
+const struct kind *api_rules_view(struct api_call *c, const struct kind *kind, struct json **tree)
+{
+    if (!*tree || str_eq(kind->group, kind->storage->group))
+        return kind->storage;
+    *tree = convert_tree(c->a, *tree, kind->storage, kind);
+    return kind;
 }
 
 static const char *text_of(const struct json *meta, const char *key)
@@ -106,15 +117,17 @@ int api_admit_create(struct api_call *c, const struct kind *kind, struct json *t
                              .dry_run = c->opt.dry_run, .warnings = &c->warnings };
     struct causes causes = { .a = c->a };
     struct admit_request r = admit_request(c, kind, tree, NULL);
-    struct json *meta = json_get(tree, "metadata");
+    struct json *meta = json_get(tree, "metadata"), *seen = tree;
+    const struct kind *view;
 
     c->status = admit_mutate(&r);
     if (c->status)
         return -1;
     rules_prepare_create(tree, kind, &ctx);
-    rules_validate_create(&causes, tree, kind, &ctx);
-    if (kind == kind_service() && !causes.len)
-        api_alloc_service(c, tree, NULL, &causes);
+    view = c->route.kind->storage == kind ? api_rules_view(c, c->route.kind, &seen) : kind;
+    rules_validate_create(&causes, seen, view, &ctx);
+    if (kind == kind_service() && api_alloc_service(c, tree, NULL, &causes) < 0)
+        return -1;
     if (api_invalid(c, c->route.kind, text_of(meta, "name"), &causes) < 0)
         return -1;
     r.name = text_of(meta, "name");

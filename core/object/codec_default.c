@@ -245,6 +245,38 @@ static void node_status_defaults(struct json *obj, struct arena *a, const struct
         codec_default_put(obj, a, t, "allocatable", json_clone(a, capacity));
 }
 
+/* A single address and the list whose first it is: the list wins where they agree, the single one where not. */
+static void address_pair(struct json *obj, struct arena *a, const struct schema_type *t, const char *one,
+                         const char *many, bool plain)
+{
+    const struct json *first = json_at(json_get(obj, many), 0);
+    const char *ip = json_get_str(obj, one), *listed = plain ? json_text(first) : json_get_str(first, "ip");
+    struct json *list, *v;
+
+    if (str_empty(ip) && !str_empty(listed)) {
+        codec_default_put(obj, a, t, one, json_str(a, listed));
+    } else if (!str_empty(ip) && !str_eq(ip, listed)) {
+        list = json_array(a);
+        v = json_str(a, ip);
+        if (!plain) {
+            v = json_object(a);
+            json_set_str(a, v, "ip", ip);
+        }
+        json_append(a, list, v);
+        codec_default_put(obj, a, t, many, list);
+    }
+}
+
+static void pod_status_defaults(struct json *obj, struct arena *a, const struct schema_type *t)
+{
+    address_pair(obj, a, t, "podIP", "podIPs", false);
+}
+
+static void node_spec_defaults(struct json *obj, struct arena *a, const struct schema_type *t)
+{
+    address_pair(obj, a, t, "podCIDR", "podCIDRs", true);
+}
+
 static const struct {
     const char *type_id;
     void (*run)(struct json *obj, struct arena *a, const struct schema_type *t);
@@ -252,8 +284,10 @@ static const struct {
     { "core.v1.Container", container_defaults },
     { "core.v1.EphemeralContainer", container_defaults },
     { "core.v1.ImageVolumeSource", image_volume_defaults },
+    { "core.v1.NodeSpec", node_spec_defaults },
     { "core.v1.NodeStatus", node_status_defaults },
     { "core.v1.PodSpec", pod_spec_defaults },
+    { "core.v1.PodStatus", pod_status_defaults },
     { "core.v1.ServicePort", service_port_defaults },
     { "core.v1.ServiceSpec", service_spec_defaults },
     { "core.v1.Volume", volume_defaults },

@@ -126,6 +126,14 @@ static void deployment_create(struct causes *c, const struct json *obj, const st
 
 /* --- status of both */
 
+static bool has_name(const char *const *names, const char *name)
+{
+    for (; *names; names++)
+        if (str_eq(*names, name))
+            return true;
+    return false;
+}
+
 /* Counters are not negative, and none is greater than the one that it is a part of. */
 static void check_counters(struct causes *c, const struct json *status, const char *const *names)
 {
@@ -136,12 +144,12 @@ static void check_counters(struct causes *c, const struct json *status, const ch
     };
     const struct rules_path *p = RULES_AT(NULL, "status");
 
-    for (; *names; names++)
-        rules_check_nonneg(c, p, status, *names);
+    for (size_t i = 0; names[i]; i++)
+        rules_check_nonneg(c, p, status, names[i]);
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         int64_t part = json_get_int(status, parts[i][0], 0);
 
-        if (part > json_get_int(status, parts[i][1], 0))
+        if (has_name(names, parts[i][0]) && part > json_get_int(status, parts[i][1], 0))
             rules_invalid_i(c, RULES_AT(p, parts[i][0]), part,
                             str_eq(parts[i][1], "replicas") ? "cannot be greater than status.replicas" :
                             "cannot be greater than readyReplicas");

@@ -70,9 +70,12 @@ static void add_gated_condition(struct json *obj, const struct kind *kind, const
 {
     const struct schema_type *type = rules_type(kind->type, "status.conditions");
     struct json *v = rules_zero(ctx->a, type), *list = json_array(ctx->a);
+    char now[TIMEFMT_BYTES];
 
     rules_put(ctx->a, v, type, "type", json_str(ctx->a, "PodScheduled"));
     rules_put(ctx->a, v, type, "status", json_str(ctx->a, "False"));
+    timefmt_rfc3339(now, env_wall_s(ctx->env));
+    rules_put(ctx->a, v, type, "lastTransitionTime", json_str(ctx->a, now));
     rules_put(ctx->a, v, type, "reason", json_str(ctx->a, "SchedulingGated"));
     rules_put(ctx->a, v, type, "message",
               json_str(ctx->a, "Scheduling is blocked due to non-empty scheduling gates"));

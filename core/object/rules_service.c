@@ -185,6 +185,8 @@ static void drop_stale(struct json *spec, const struct json *before)
 
     for (size_t i = 0; needs_cluster_ip(before) && !needs_cluster_ip(spec) && i < ARRAY_LEN(addresses); i++)
         drop_if_same(spec, before, addresses[i]);
+    if (!is_type(before, "ExternalName") && is_type(spec, "ExternalName"))
+        drop_if_same(spec, before, "internalTrafficPolicy");
     if (needs_node_port(before) && !needs_node_port(spec) && same_node_ports(spec, before))
         json_each(v, json_get(spec, "ports"))
             json_del(v, "nodePort");

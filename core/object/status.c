@@ -183,10 +183,10 @@ static void write_causes(struct buf *b, size_t start, const struct causes *c)
     buf_chr(b, ']');
 }
 
-/* An Invalid or a NotFound always has details, if only empty ones. */
+/* A kind that is set but empty stands for empty details. */
 static bool has_details(const struct status *s)
 {
-    return !str_empty(s->name) || !str_empty(s->group) || !str_empty(s->kind) || !str_empty(s->uid) ||
+    return !str_empty(s->name) || !str_empty(s->group) || s->kind || !str_empty(s->uid) ||
            (s->causes && s->causes->len) || s->retry_after_s || str_eq(s->reason, "Invalid");
 }
 

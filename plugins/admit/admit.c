@@ -16,6 +16,7 @@ static const struct row mutating[] = {
     { "TaintNodesByCondition", ADMIT_CREATE, "nodes", false, admit_taint_node },
     { "ServiceAccount", ADMIT_CREATE, "pods", false, admit_service_account },
     { "Priority", ADMIT_CREATE, "pods", false, admit_priority },
+    { "Priority", ADMIT_UPDATE, "pods", false, admit_priority_update },
     { "DefaultTolerationSeconds", ADMIT_CREATE | ADMIT_UPDATE, "pods", false, admit_tolerations },
     { "RuntimeClass", ADMIT_CREATE, "pods", false, admit_runtime_class },
 };

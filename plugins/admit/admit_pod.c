@@ -161,6 +161,18 @@ struct status *admit_priority(const struct admit_request *r)
     return NULL;
 }
 
+/* What was set when the pod was made stays when a client leaves it out. */
+struct status *admit_priority_update(const struct admit_request *r)
+{
+    static const char *const names[] = { "priority", "preemptionPolicy" };
+    struct json *spec = json_ensure_object(r->a, r->object, "spec"), *old = json_get(r->old, "spec");
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (!json_get(spec, names[i]) && json_get(old, names[i]))
+            json_set(r->a, spec, names[i], json_get(old, names[i]));
+    return NULL;
+}
+
 /* --- DefaultTolerationSeconds */
 
 static bool tolerates(const struct json *list, const char *key)

@@ -10,6 +10,7 @@ struct status *admit_namespace_delete(const struct admit_request *r);
 /* admit_pod.c: what every pod gets. */
 struct status *admit_service_account(const struct admit_request *r);
 struct status *admit_priority(const struct admit_request *r);
+struct status *admit_priority_update(const struct admit_request *r);
 struct status *admit_tolerations(const struct admit_request *r);
 struct status *admit_runtime_class(const struct admit_request *r);
 /* admit_node.c: a new node takes no pod before it is ready. */

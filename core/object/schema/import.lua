@@ -133,7 +133,7 @@ local set = {
 -- Types with defaults that depend on more than one field: codec_default.c has the code.
 local coded = {}
 for id in ([[core.v1.Container core.v1.EphemeralContainer core.v1.ImageVolumeSource
-    core.v1.NodeStatus
+    core.v1.NodeSpec core.v1.NodeStatus core.v1.PodStatus
     core.v1.PodSpec core.v1.ServicePort core.v1.ServiceSpec core.v1.Volume
     apps.v1.DeploymentStrategy]]):gmatch("%S+") do coded[id] = true end
 for _, hook in ipairs { "ValidatingWebhook", "MutatingWebhook" } do
