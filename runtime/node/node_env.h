@@ -1,6 +1,7 @@
-/* runtime/node/node_env.h -- the environment of a container, command and args, and the texts that a pod may ask of
- * itself (fieldRef, resourceFieldRef). Pure: everything it needs is in node_env_in. Errors are the messages of
- * CreateContainerConfigError (ERR_INVALID, ERR_NOT_FOUND: `couldn't find key k in ConfigMap ns/name`).
+/* runtime/node/node_env.h -- the environment of a container, command and args, and the texts that a
+ * pod may ask of itself (fieldRef, resourceFieldRef). Pure: everything it needs is in node_env_in.
+ * Errors are the messages of CreateContainerConfigError (ERR_INVALID, ERR_NOT_FOUND: `couldn't find
+ * key k in ConfigMap ns/name`).
  */
 #ifndef RUNTIME_NODE_NODE_ENV_H
 #define RUNTIME_NODE_NODE_ENV_H
@@ -16,34 +17,43 @@ struct node_env_facts {
     const char *pod_ip;                      /* first of pod_ips */
     const char *const *pod_ips;              /* NULL-terminated, or NULL */
     const char *const *host_ips;             /* NULL-terminated, or NULL: host_ip alone */
-    int64_t node_milli_cpu, node_memory_bytes, node_storage_bytes;   /* allocatable: limits that are not set */
+    /* allocatable: limits that are not set */
+    int64_t node_milli_cpu, node_memory_bytes, node_storage_bytes;
 };
 
 struct node_env_in {
     struct object *pod;
-    const struct container_view *c;          /* of the pod; an ephemeral container's common part too */
+    /* of the pod; an ephemeral container's common part too */
+    const struct container_view *c;
     const struct plan_texts *image_env;      /* "NAME=value"; or NULL */
     const struct informer *services;         /* of all namespaces; or NULL */
     const struct node_ref_set *refs;         /* ready */
     const struct node_env_facts *facts;
 };
 
-/* "NAME=value" of the container: image, envFrom, env, then service variables that are not yet there. */
-int node_env_build(struct plan_texts *out, struct arena *a, const struct node_env_in *in, struct err *err);
-/* What runs: command and args with $(NAME) put in from `env`, falling back to the image's entrypoint and cmd. */
+/* "NAME=value" of the container: image, envFrom, env, then service variables that are not yet
+ * there. `own`: the same without what only the image says: $(NAME) in args, subPathExpr and env
+ * sees just these, as upstream. */
+int node_env_build(struct plan_texts *out, struct plan_texts *own, struct arena *a,
+                   const struct node_env_in *in, struct err *err);
+/* What runs: command and args with $(NAME) put in from `own`, falling back to the image's
+ * entrypoint and cmd. */
 void node_env_args(struct plan_texts *out, struct arena *a, const struct container_view *c,
-                   const struct plan_texts *env, const struct plan_texts *entrypoint, const struct plan_texts *cmd);
-/* $(NAME) of env put in; $$(NAME) stays $(NAME); unknown names stay as they are. */
-const char *node_env_expand(struct arena *a, const char *text, const struct plan_texts *env);
+                   const struct plan_texts *own, const struct plan_texts *entrypoint,
+                   const struct plan_texts *cmd);
+/* $(NAME) of own put in; $$(NAME) stays $(NAME); unknown names stay as they are. */
+const char *node_env_expand(struct arena *a, const char *text, const struct plan_texts *own);
 /* As above, but an unknown name is an error: subPathExpr. */
-int node_env_expand_strict(const char **out, struct arena *a, const char *text, const struct plan_texts *env,
-                           struct err *err);
+int node_env_expand_strict(const char **out, struct arena *a, const char *text,
+                           const struct plan_texts *own, struct err *err);
 
-/* fieldRef: "metadata.name", "metadata.labels['k']", "status.podIP", in volumes also "metadata.labels". */
+/* fieldRef: "metadata.name", "metadata.labels['k']", "status.podIP", in volumes also
+ * "metadata.labels". */
 int node_env_field(const char **out, struct arena *a, struct object *pod, const char *path,
                    const struct node_env_facts *f, struct err *err);
 /* resourceFieldRef: "limits.cpu" ...; `c` is the container when the selector names none. */
 int node_env_resource(const char **out, struct arena *a, struct object *pod, const char *container,
-                      const struct resource_field_selector_view *r, const struct node_env_facts *f, struct err *err);
+                      const struct resource_field_selector_view *r, const struct node_env_facts *f,
+                      struct err *err);
 
 #endif

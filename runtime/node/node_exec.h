@@ -1,5 +1,6 @@
 /* runtime/node/node_exec.h -- one command in a running container, to its end: for probes and hooks.
- * Output (both streams) is kept up to NODE_EXEC_OUTPUT_MAX, the rest is read and dropped. Loop only. */
+ * Output (both streams) is kept up to NODE_EXEC_OUTPUT_MAX, the rest is read and dropped. Loop
+ * only. */
 #ifndef RUNTIME_NODE_NODE_EXEC_H
 #define RUNTIME_NODE_NODE_EXEC_H
 
@@ -7,8 +8,8 @@
 
 #define NODE_EXEC_OUTPUT_MAX 10240
 
-/* A running container, as probes, hooks and streams need it. Borrowed by them until they are freed: free them before
- * the shim's handle goes or the container ends. */
+/* A running container, as probes, hooks and streams need it. Borrowed by them until they are freed:
+ * free them before the shim's handle goes or the container ends. */
 struct node_exec_target {
     struct loop *loop;
     const struct shim_driver *shims;
@@ -16,7 +17,8 @@ struct node_exec_target {
     const char *container_id;
     const char *pod_ip;                          /* "" when it has none yet */
     const char *host_ip;                         /* of the node */
-    /* Fills a plan for one more process there: the container's env, cwd, user, groups, caps, seccomp ... */
+    /* Fills a plan for one more process there: the container's env, cwd, user, groups, caps,
+     * seccomp ... */
     int (*plan)(void *ctx, struct arena *a, struct oci_plan *out, struct err *err);
     void *ctx;
 };
@@ -29,9 +31,12 @@ struct node_exec_result {
     struct slice output;
 };
 
-struct node_exec *node_exec_start(const struct node_exec_target *t, const char *const *argv, unsigned n,
-                                  int64_t timeout_ms, void (*done)(void *ctx, const struct node_exec_result *r),
-                                  void *ctx);    /* timeout 0: none; freed after done */
-void node_exec_cancel(struct node_exec *e);      /* kills it; no callback. NULL is fine; not after done */
+typedef void node_exec_done(void *ctx, const struct node_exec_result *r);
+
+/* timeout_ms 0: none. done never comes from inside; the handle is freed after it. */
+struct node_exec *node_exec_start(const struct node_exec_target *t, const char *const *argv,
+                                  unsigned n, int64_t timeout_ms, node_exec_done *done, void *ctx);
+/* kills it; no callback. NULL is fine; not after done */
+void node_exec_cancel(struct node_exec *e);
 
 #endif

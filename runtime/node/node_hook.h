@@ -1,5 +1,5 @@
-/* runtime/node/node_hook.h -- postStart and preStop of a container: exec, httpGet, tcpSocket (does nothing, as upstream),
- * sleep. */
+/* runtime/node/node_hook.h -- postStart and preStop of a container: exec, httpGet, tcpSocket (does
+ * nothing, as upstream), sleep. */
 #ifndef RUNTIME_NODE_NODE_HOOK_H
 #define RUNTIME_NODE_NODE_HOOK_H
 
@@ -13,13 +13,16 @@ struct node_hook_opts {
     const struct lifecycle_handler_view *handler;        /* borrowed until done */
     const struct container_view *container;      /* for named ports */
     const char *pod_key;                         /* "name_namespace(uid)", for messages */
-    int64_t timeout_ms;                          /* preStop: the grace period; 0: none (postStart) */
-    /* err NULL: done. Else the message; events FailedPostStartHook / FailedPreStopHook. Freed after it. */
+    /* preStop: the grace period; 0: none (postStart) */
+    int64_t timeout_ms;
+    /* err NULL: done. Else the message; events FailedPostStartHook / FailedPreStopHook. Freed after
+     * it. */
     void (*done)(void *ctx, const struct err *err);
     void *ctx;
 };
 
-struct node_hook *node_hook_start(const struct node_hook_opts *o);   /* done never comes from inside */
+/* done never comes from inside */
+struct node_hook *node_hook_start(const struct node_hook_opts *o);
 void node_hook_cancel(struct node_hook *h);      /* no callback; NULL is fine; not after done */
 
 #endif

@@ -1,12 +1,13 @@
-/* runtime/node/node_serve.h -- the node's HTTPS port: what the API server relays to it (logs, exec, attach,
- * port-forward) and what is read there (pods, healthz, stats, metrics).
+/* runtime/node/node_serve.h -- the node's HTTPS port: what the API server relays to it (logs, exec,
+ * attach, port-forward) and what is read there (pods, healthz, stats, metrics).
  *
- *   /containerLogs/NS/POD/CONTAINER   /exec/NS/POD[/UID]/CONTAINER   /attach/...   /portForward/NS/POD[/UID]
+ *   /containerLogs/NS/POD/CONTAINER   /exec/NS/POD[/UID]/CONTAINER   /attach/NS/POD[/UID]/CONTAINER
+ *   /portForward/NS/POD[/UID]
  *   /pods  /runningpods/  /healthz  /stats/summary  /metrics  /metrics/resource
  *
- * Only for peers with a certificate of our CA that is in group system:masters or is the API server's
- * (NODE_SERVE_PEER); /healthz for everyone. Pods are reached through node_serve_ops; nothing of a request is kept
- * past the end of its container but what its callbacks say.
+ * Only for peers with a certificate of our CA that is in group system:masters or is the API
+ * server's (NODE_SERVE_PEER); /healthz for everyone. Pods are reached through node_serve_ops;
+ * nothing of a request is kept past the end of its container but what its callbacks say.
  */
 #ifndef RUNTIME_NODE_NODE_SERVE_H
 #define RUNTIME_NODE_NODE_SERVE_H
@@ -15,7 +16,8 @@
 #include "runtime/node/node_exec.h"
 
 #define NODE_SERVE_PEER "kube-apiserver-kubelet-client"      /* CN that may ask */
-#define NODE_SERVE_STREAMS_MAX 256               /* exec, attach, port-forward and follow, together */
+/* exec, attach, port-forward and follow, together */
+#define NODE_SERVE_STREAMS_MAX 256
 
 struct node_serve;
 
@@ -26,24 +28,29 @@ struct node_serve_container {
     bool running;                                /* or created: its log may still grow */
 };
 
-/* Texts in outputs are in the arena given or live until the next turn of the loop. ERR_NOT_FOUND becomes 404, ERR_INVALID
- * 400, else 500; the messages are kubelet's:
+/* Texts in outputs are in the arena given or live until the next turn of the loop. ERR_NOT_FOUND
+ * becomes 404, ERR_INVALID 400, else 500; the messages are kubelet's:
  *   pod does not exist: `pod "p_ns" not found` ; container: `container not found ("c")`
  *   waiting (logs): `container "c" in pod "p" is waiting to start: ContainerCreating`
  *   previous missing: `previous terminated container "c" in pod "p" not found` */
 struct node_serve_ops {
     /* For exec and attach: it must run. uid "": any. */
-    int (*container)(void *ctx, const char *ns, const char *pod, const char *uid, const char *container,
+    int (*container)(void *ctx, const char *ns, const char *pod, const char *uid,
+                     const char *container,
                      struct node_serve_container *out, struct arena *a, struct err *err);
     /* previous: the instance before the current one. */
     int (*log)(void *ctx, const char *ns, const char *pod, const char *container, bool previous,
                struct node_serve_container *out, struct arena *a, struct err *err);
-    /* Any shim of the pod, for port-forward; only shims, shim, loop, pod_ip, host_ip of target are read. */
-    int (*pod)(void *ctx, const char *ns, const char *pod, const char *uid, struct node_exec_target *out,
+    /* Any shim of the pod, for port-forward; only shims, shim, loop, pod_ip, host_ip of target are
+     * read. */
+    int (*pod)(void *ctx, const char *ns, const char *pod, const char *uid,
+               struct node_exec_target *out,
                bool *host_network, struct err *err);
     void (*pods)(void *ctx, struct buf *out, bool running_only);     /* a PodList as JSON */
-    int (*summary)(void *ctx, struct buf *out, struct err *err);     /* stats/summary as JSON; may be NULL */
-    int (*metrics)(void *ctx, struct buf *out, struct err *err);     /* metrics/resource as text; may be NULL */
+    /* stats/summary as JSON; may be NULL */
+    int (*summary)(void *ctx, struct buf *out, struct err *err);
+    /* metrics/resource as text; may be NULL */
+    int (*metrics)(void *ctx, struct buf *out, struct err *err);
     bool (*healthy)(void *ctx);                  /* NULL: always */
 };
 
@@ -55,12 +62,16 @@ struct node_serve_opts {
     void *ctx;
 };
 
-int node_serve_new(struct node_serve **out, struct loop *l, const struct node_serve_opts *o, struct err *err);
-struct node_serve *node_serve_free(struct node_serve *s);    /* ends all streams; before the pods are freed */
+int node_serve_new(struct node_serve **out, struct loop *l, const struct node_serve_opts *o,
+                   struct err *err);
+/* ends all streams; before the pods are freed */
+struct node_serve *node_serve_free(struct node_serve *s);
 CLEANUP_DEFINE(struct node_serve, node_serve_free)
 uint16_t node_serve_port(const struct node_serve *s);
-/* A container ended or its shim is lost: streams that use this shim end (logs that follow: once all is sent). */
+/* A container ended or its shim is lost: streams that use this shim end (logs that follow: once all
+ * is sent). */
 void node_serve_container_gone(struct node_serve *s, struct shim *shim, const char *container_id);
-int node_serve_reload(struct node_serve *s, const struct node_serve_opts *o, struct err *err);   /* new certificate */
+/* new certificate */
+int node_serve_reload(struct node_serve *s, const struct node_serve_opts *o, struct err *err);
 
 #endif

@@ -1,7 +1,8 @@
 /* runtime/node/probe.h -- the probes of one running container: startup, liveness, readiness.
  *
- * Made when the container starts (or is adopted), freed when it ends. Timers on the loop, no thread. Liveness and readiness
- * wait until the startup probe has succeeded. Without a probe: started at once, ready once started, never unhealthy.
+ * Made when the container starts (or is adopted), freed when it ends. Timers on the loop, no
+ * thread. Liveness and readiness wait until the startup probe has succeeded. Without a probe:
+ * started at once, ready once started, never unhealthy.
  */
 #ifndef RUNTIME_NODE_PROBE_H
 #define RUNTIME_NODE_PROBE_H
@@ -19,10 +20,12 @@ struct probe_opts {
     const struct node_exec_target *target;       /* copied; what it points to is borrowed */
     struct object *pod;                          /* referenced */
     const struct container_view *container;      /* of that pod */
-    int64_t started_s;                           /* since 1970: initialDelaySeconds counts from there */
+    /* since 1970: initialDelaySeconds counts from there */
+    int64_t started_s;
     bool was_started, was_ready;                 /* adopted: the results known before; else false */
     void (*on_change)(void *ctx);                /* started or ready changed: read them again */
-    /* Liveness or startup failed for good: the container is to be killed, with this grace (-1: the pod's). Once. */
+    /* Liveness or startup failed for good: the container is to be killed, with this grace (-1: the
+     * pod's). Once. */
     void (*on_unhealthy)(void *ctx, enum probe_kind kind, int64_t grace_s);
     /* Event: reason "Unhealthy" or "ProbeWarning", type Warning. */
     void (*on_event)(void *ctx, const char *reason, const char *message);
@@ -30,10 +33,12 @@ struct probe_opts {
 };
 
 struct probe_set *probe_set_new(const struct probe_opts *o);
-struct probe_set *probe_set_free(struct probe_set *p);               /* fine from inside its callbacks */
+/* fine from inside its callbacks */
+struct probe_set *probe_set_free(struct probe_set *p);
 CLEANUP_DEFINE(struct probe_set, probe_set_free)
 bool probe_set_started(const struct probe_set *p);
 bool probe_set_ready(const struct probe_set *p);
-void probe_set_stop(struct probe_set *p);        /* the pod terminates: liveness and startup end, readiness goes on */
+/* the pod terminates: liveness and startup end, readiness goes on */
+void probe_set_stop(struct probe_set *p);
 
 #endif
