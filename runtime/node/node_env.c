@@ -6,7 +6,6 @@
  */
 #include "runtime/node/node_env_int.h"
 
-#include "gen/kinds.h"
 
 struct build {
     const struct node_env_in *in;

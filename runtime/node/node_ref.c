@@ -6,7 +6,6 @@
 
 #include "core/base/check.h"
 #include "core/base/map.h"
-#include "gen/kinds.h"
 #include "gen/views.h"
 
 struct node_ref_cache {
