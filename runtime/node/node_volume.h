@@ -54,8 +54,8 @@ int node_volumes_add_mounts(const struct node_volumes *v, struct oci_plan *plan,
                             const struct container_view *c, const struct plan_texts *own,
                             struct err *err);
 /* Host directory or file of a volume; NULL when there is none of this name. */
-const char *node_volumes_path(const struct node_volumes *v, const char *name);
-/* Unmounts and deletes all of it, waiting for a prepare that runs. */
+const char *node_volumes_path(const struct node_volumes *v, struct arena *a, const char *name);
+/* Unmounts and deletes all of it, after a job that runs. A prepare is not answered any more. */
 void node_volumes_remove(struct node_volumes *v, node_volume_done *done, void *ctx);
 
 /* Blocking, at start and in cleanup: removes volumes of pods whose uid is not in keep

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/mount.h>
@@ -80,8 +81,45 @@ static void order_mounts(struct job *j)
 
 /* --- sources */
 
+/* One directory below an open one. The new one is opened before its mode is set: nobody can put a
+ * link in its place. */
+static int make_below(int parent, const char *name, mode_t mode, struct err *err)
+{
+    _cleanup_fd_ int fd = -1;
+
+    if (mkdirat(parent, name, 0700) < 0)
+        return errno == EEXIST ? 0 : err_sys(err, "make %s", name);
+    fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fchmod(fd, mode) < 0)
+        return err_sys(err, "set the mode of %s", name);
+    return 0;
+}
+
+static int make_subpath(int source, const char *path, struct err *err)
+{
+    char done[PATH_MAX] = ".", part[NAME_MAX + 1];
+    struct stat st;
+
+    if (fstat(source, &st) < 0)
+        return err_sys(err, "stat a volume");
+    while (*(path += strspn(path, "/"))) {
+        size_t len = strcspn(path, "/"), had = strlen(done);
+        _cleanup_fd_ int parent = fd_open_beneath(source, done, O_RDONLY | O_DIRECTORY, 0, err);
+
+        if (len > NAME_MAX || had + len + 2 > sizeof(done))
+            return err_set(err, ERR_INVALID, "name too long");
+        snprintf(part, sizeof(part), "%.*s", (int)len, path);
+        if (parent < 0 || make_below(parent, part, st.st_mode & 07777, err) < 0)
+            return -1;
+        snprintf(done + had, sizeof(done) - had, "/%s", part);
+        path += len;
+    }
+    return 0;
+}
+
 static int clone_bind(const struct plan_mount *m, struct err *err)
 {
+    struct err why = ERR_INIT;
     _cleanup_fd_ int source = -1, below = -1;
 
     if (str_empty(m->subpath))
@@ -89,7 +127,14 @@ static int clone_bind(const struct plan_mount *m, struct err *err)
     source = open(m->source, O_PATH | O_CLOEXEC | O_DIRECTORY);
     if (source < 0)
         return err_sys(err, "open %s", m->source);
-    below = fd_open_beneath(source, m->subpath, O_PATH | O_CLOEXEC, 0, err);
+    below = fd_open_beneath(source, m->subpath, O_PATH | O_CLOEXEC, 0, &why);
+    if (below < 0 && why.code == ERR_NOT_FOUND && m->make_subpath) {
+        if (make_subpath(source, m->subpath, err) < 0)
+            return err_wrap(err, "subPath %s", m->subpath);
+        below = fd_open_beneath(source, m->subpath, O_PATH | O_CLOEXEC, 0, &why);
+    }
+    if (below < 0)
+        err_set(err, why.code, "%s", why.msg);
     if (below < 0)
         return err_wrap(err, "subPath %s", m->subpath);
     return oci_mount_clone(below, "", m->recursive, err);

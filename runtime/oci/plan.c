@@ -52,6 +52,7 @@ static const struct field mount_fields[] = {
     { "kind", F_ENUM, AT(plan_mount, kind), PLAN_MOUNT_MAX },
     { "source", F_TEXT, AT(plan_mount, source), 0 },
     { "subpath", F_TEXT, AT(plan_mount, subpath), 0 },
+    { "makeSubpath", F_BOOL, AT(plan_mount, make_subpath), 0 },
     { "dest", F_TEXT, AT(plan_mount, dest), 0 },
     { "readOnly", F_BOOL, AT(plan_mount, read_only), 0 },
     { "recursive", F_BOOL, AT(plan_mount, recursive), 0 },
@@ -333,6 +334,14 @@ static int check_path(const char *path, const char *what, struct err *err)
     return 0;
 }
 
+static bool has_dots(const char *path)
+{
+    for (struct slice rest = slice_of(path), part; slice_split(&rest, '/', &part);)
+        if (slice_is(part, ".."))
+            return true;
+    return false;
+}
+
 static int check_mount(const struct plan_mount *m, struct err *err)
 {
     if (m->kind >= PLAN_MOUNT_MAX || m->propagation >= PLAN_PROPAGATION_MAX)
@@ -345,7 +354,7 @@ static int check_mount(const struct plan_mount *m, struct err *err)
         return -1;
     if (m->kind != PLAN_BIND && (m->source || m->subpath))
         return err_set(err, ERR_INVALID, "mounts: %s: only a bind has a source", m->dest);
-    if (m->subpath && (m->subpath[0] == '/' || strstr(m->subpath, "..")))
+    if (m->subpath && (m->subpath[0] == '/' || has_dots(m->subpath)))
         return err_set(err, ERR_INVALID, "mounts: subpath \"%s\" is not below its volume", m->subpath);
     if (m->size_bytes < 0)
         return err_set(err, ERR_INVALID, "mounts: %s: negative size", m->dest);

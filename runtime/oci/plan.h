@@ -39,6 +39,7 @@ struct plan_mount {
     enum plan_mount_kind kind;
     const char *source;                 /* PLAN_BIND: file or directory on the host */
     const char *subpath;                /* PLAN_BIND: below source, resolved without leaving it; or NULL */
+    bool make_subpath;                  /* as a directory with the mode of source, when it is missing */
     const char *dest;
     bool read_only;
     bool recursive;                     /* PLAN_BIND: with what is mounted below; read_only then holds below too */
