@@ -8,9 +8,8 @@
 # --update  write deps.lock anew from what the suite serves now
 # --asan    also unpack the shared libc, for builds with sanitizers
 # Prints the sysroot's path. Its name carries a hash of what it is made of, so several checkouts may share DIR.
-# Trust: apt checks the Release signature against the Debian archive keys (package debian-archive-keyring), and
-# every file against the hashes it signs; deps.lock pins the same files' SHA-256 once more.
-# INRO_SUITE (trixie), INRO_APT_URI and INRO_APT_SECURITY_URI override what the host's own apt configuration says.
+# Trust: apt (apt.sh) checks every file against the signed Release; deps.lock pins their SHA-256 once more.
+# INRO_SUITE (trixie) names another suite.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 arch=$(dpkg --print-architecture); dir=out/deps; how=default; asan=
@@ -31,34 +30,9 @@ root=$dir/sysroot-$arch-$key; stamp=$root/.stamp
 exec 8> "$dir/.lock"; flock 8                       # one download at a time; whoever waited may find it done
 [ "$how" = default ] && [ -e "$stamp" ] && { echo "$root"; exit 0; }
 
-# --- a private apt: its own lists, cache and status; the host's proxies and credentials
-ap=$dir/apt-$arch; mkdir -p "$ap"/{lists/partial,cache/archives/partial,etc/sources.list.d,etc/preferences.d,etc/trusted.gpg.d}
-: > "$ap/status"
-uris=$(apt-get indextargets --no-release-info --format '$(REPO_URI)' 'Created-By: Packages' | sort -u)
-main=${INRO_APT_URI:-$(grep -v -- '-security' <<<"$uris" | head -n1 || :)}
-sec=${INRO_APT_SECURITY_URI:-$(grep -- '-security' <<<"$uris" | head -n1 || :)}
-[ -n "$main" ] || { echo "deps.sh: no Debian archive in this host's apt configuration; set INRO_APT_URI" >&2; exit 1; }
-for k in /usr/share/keyrings/debian-archive-keyring.{pgp,gpg}; do [ -r "$k" ] && ring=$k && break; done
-[ -n "${ring:-}" ] || { echo "deps.sh: install debian-archive-keyring" >&2; exit 1; }
-st() { printf 'Types: deb deb-src\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n\n' "$1" "$2" "$ring"; }
-{ st "$main" "$suite"; [ -z "$sec" ] || st "$sec" "$suite-security"; } > "$ap/etc/sources.list.d/debian.sources"
-cat > "$ap/apt.conf" <<C
-Dir::State "$ap"; Dir::State::lists "$ap/lists"; Dir::State::status "$ap/status";
-Dir::Cache "$ap/cache"; Dir::Etc::sourcelist "/dev/null"; Dir::Etc::sourceparts "$ap/etc/sources.list.d";
-Dir::Etc::preferences "/dev/null"; Dir::Etc::preferencesparts "$ap/etc/preferences.d";
-Dir::Etc::trusted "/dev/null"; Dir::Etc::trustedparts "$ap/etc/trusted.gpg.d";
-APT::Architecture "$arch"; APT::Architectures { "$arch"; }; APT::Install-Recommends "false";
-APT::Get::AllowUnauthenticated "false"; Acquire::AllowInsecureRepositories "false"; Acquire::AllowWeakRepositories "false";
-Acquire::Languages "none"; Acquire::Retries "3"; Debug::NoLocking "true";
-C
-[ "$(id -u)" != 0 ] || echo 'APT::Sandbox::User "root";' >> "$ap/apt.conf"
-aptc() { APT_CONFIG="$ap/apt.conf" "apt-$1" "${@:2}"; }
-if ! aptc get update -qq; then   # a mirror between two syncs: the main suite still stands alone
-    [ "$how" != locked ] && [ -n "$sec" ] || exit 1
-    echo "deps.sh: note: no $suite-security just now: building without its updates" >&2
-    st "$main" "$suite" > "$ap/etc/sources.list.d/debian.sources"; rm -rf "$ap"/lists/*security*
-    aptc get update -qq
-fi
+. "$here/apt.sh"
+security=; [ "$how" != locked ] || security=need-security
+apt_init "$dir/apt-$arch" "$arch" "$suite" $security
 
 # --- download, each file held against the lock
 dl=$dir/files-$arch; rm -rf "$dl"; mkdir -p "$dl"; new=$dl.lock; : > "$new"; drift=0
