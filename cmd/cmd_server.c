@@ -1,0 +1,397 @@
+/* cmd_server.c -- the parent: prepares, starts the roles, starts them again, ends them. One thread, no request. */
+#include "cmd/cmd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd/cmd_lock.h"
+#include "cmd/config.h"
+#include "cmd/listen.h"
+#include "cmd/notify.h"
+#include "cmd/kubeconfig.h"
+#include "cmd/pki.h"
+#include "cmd/role.h"
+#include "core/base/check.h"
+#include "core/base/fd.h"
+#include "core/base/log.h"
+#include "core/loop/child.h"
+#include "out/gen/version.h"
+
+#define AGAIN_MIN_MS 20                  /* until a role that ended is started again; doubles */
+#define AGAIN_MAX_MS 10000
+#define STEADY_MS 10000                  /* having run so long, the next failure is a first one */
+#define END_MS 15000                     /* roles may take this long to end */
+#define END_PODS_MS 150000               /* with their pods */
+
+struct server;
+
+struct server_role {
+    struct server *server;
+    enum role_id id;
+    bool wanted, ready;
+    struct child *child;
+    struct loop_timer again;
+    int64_t wait_ms, started_ms;
+    int fds[2];                          /* given to it; kept for its successors */
+};
+
+struct server {
+    struct config *config;
+    struct pki pki;
+    struct loop *loop;
+    struct server_role roles[ROLE_MAX];
+    struct loop_io on_signal;
+    struct loop_timer deadline;
+    int signals;
+    bool ready, stopping, stop_pods, kill;
+    int64_t begun_ms;
+};
+
+/* --- one role */
+
+static int send_pem(struct server_role *sr, enum role_pem id, const char *text, struct err *err)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT;
+
+    buf_chr(&b, (char)id);
+    buf_str(&b, text);
+    return child_send(sr->child, ROLE_PEM, b.p, b.len, NULL, 0, err);
+}
+
+/* What each role may know. */
+static int send_secrets(struct server_role *sr, struct err *err)
+{
+    static const enum pki_id own[ROLE_MAX] = {
+        [ROLE_CONTROL] = PKI_API, [ROLE_NODE] = PKI_NODE_SERVER, [ROLE_DNS] = PKI_MAX,
+    };
+    static const enum pki_id client[ROLE_MAX] = {
+        [ROLE_CONTROL] = PKI_API_CLIENT, [ROLE_NODE] = PKI_NODE, [ROLE_DNS] = PKI_DNS,
+    };
+    const struct pki *p = &sr->server->pki;
+
+    if (send_pem(sr, ROLE_SERVER_CA, p->server_ca, err) < 0 ||
+        send_pem(sr, ROLE_CLIENT_CA, p->client_ca, err) < 0)
+        return -1;
+    if (sr->id == ROLE_CONTROL && send_pem(sr, ROLE_SA_KEY, p->sa_key, err) < 0)
+        return -1;
+    if (own[sr->id] != PKI_MAX && (send_pem(sr, ROLE_CERT, p->v[own[sr->id]].cert, err) < 0 ||
+                                   send_pem(sr, ROLE_KEY, p->v[own[sr->id]].key, err) < 0))
+        return -1;
+    if (send_pem(sr, ROLE_CLIENT_CERT, p->v[client[sr->id]].cert, err) < 0)
+        return -1;
+    return send_pem(sr, ROLE_CLIENT_KEY, p->v[client[sr->id]].key, err);
+}
+
+static void role_start(struct server_role *sr);
+static void server_step(struct server *s);
+
+static void on_again(struct loop_timer *t)
+{
+    role_start(container_of(t, struct server_role, again));
+}
+
+static void role_again(struct server_role *sr)
+{
+    struct server *s = sr->server;
+    int64_t ran_ms = loop_now_ms(s->loop) - sr->started_ms;
+
+    sr->wait_ms = ran_ms >= STEADY_MS || !sr->wait_ms ? AGAIN_MIN_MS : sr->wait_ms * 2;
+    if (sr->wait_ms > AGAIN_MAX_MS)
+        sr->wait_ms = AGAIN_MAX_MS;
+    loop_timer_set(s->loop, &sr->again, sr->wait_ms, on_again);
+}
+
+static void on_exit_role(struct child *c, int status, int sig, void *ctx)
+{
+    struct server_role *sr = ctx;
+    struct server *s = sr->server;
+
+    sr->child = child_free(c);
+    sr->ready = false;
+    if (s->stopping) {
+        if (status != 0)
+            log_warn("role ended badly", "which=%s status=%d", role_rows[sr->id].verb, status);
+        server_step(s);
+        return;
+    }
+    role_again(sr);
+    log_error("role ended", "which=%s status=%d signal=%d restart_ms=%lld", role_rows[sr->id].verb, status,
+              sig, (long long)sr->wait_ms);
+}
+
+static void on_role_msg(struct child *c, struct imsg *m, void *ctx)
+{
+    struct server_role *sr = ctx;
+
+    (void)c;
+    if (m->type != ROLE_READY)
+        return;
+    sr->ready = true;
+    server_step(sr->server);
+}
+
+static int role_spawn(struct server_role *sr, struct err *err)
+{
+    struct child_opts opts = {
+        .verb = role_rows[sr->id].verb, .env = (const char *const *)environ,
+        .fds = { sr->fds[0], sr->fds[1], -1 }, .on_msg = on_role_msg, .on_exit = on_exit_role, .ctx = sr,
+    };
+    _cleanup_buf_ struct buf config = BUF_INIT;
+
+    if (child_start(&sr->child, sr->server->loop, &opts, err) < 0)
+        return -1;
+    config_write(&config, sr->server->config);
+    if (child_send(sr->child, ROLE_CONFIG, config.p, config.len, NULL, 0, err) < 0 ||
+        send_secrets(sr, err) < 0)
+        return -1;
+    return child_send(sr->child, ROLE_GO, NULL, 0, NULL, 0, err);
+}
+
+static void role_start(struct server_role *sr)
+{
+    struct err err = ERR_INIT;
+
+    sr->started_ms = loop_now_ms(sr->server->loop);
+    if (role_spawn(sr, &err) == 0)
+        return;
+    log_error("role not started", "which=%s error=%s", role_rows[sr->id].verb, err.msg);
+    sr->child = child_free(sr->child);
+    role_again(sr);
+}
+
+/* --- all roles: control first, the others when it answers; at the end the other way round */
+
+static bool stop_role(struct server_role *sr)
+{
+    struct server *s = sr->server;
+
+    loop_timer_del(&sr->again);
+    if (!sr->child)
+        return false;
+    if (sr->wanted) {                    /* not told yet */
+        sr->wanted = false;
+        if (s->stop_pods && sr->id == ROLE_NODE)
+            (void)child_send(sr->child, ROLE_STOP_PODS, NULL, 0, NULL, 0, NULL);
+        (void)child_kill(sr->child, SIGTERM, NULL);
+    }
+    if (s->kill)
+        (void)child_kill(sr->child, SIGKILL, NULL);
+    return true;
+}
+
+static void server_stop_step(struct server *s)
+{
+    bool left = stop_role(&s->roles[ROLE_NODE]);
+
+    if (left && !s->kill)
+        return;
+    left = stop_role(&s->roles[ROLE_DNS]) || left;
+    left = stop_role(&s->roles[ROLE_CONTROL]) || left;
+    if (!left)
+        loop_stop(s->loop);
+}
+
+static void server_step(struct server *s)
+{
+    bool all = true;
+
+    if (s->stopping) {
+        server_stop_step(s);
+        return;
+    }
+    for (size_t i = 0; i < ROLE_MAX; i++) {
+        struct server_role *sr = &s->roles[i];
+
+        all = all && (!sr->wanted || sr->ready);
+        if (sr->wanted && !sr->child && !loop_timer_is_set(&sr->again) &&
+            (i == ROLE_CONTROL || s->roles[ROLE_CONTROL].ready))
+            role_start(sr);
+    }
+    if (!all || s->ready)
+        return;
+    s->ready = true;
+    log_info("server is ready", "ms=%lld node=%s port=%d kubeconfig=%s",
+             (long long)(loop_now_ms(s->loop) - s->begun_ms), s->config->node_name,
+             (int)s->config->https_listen_port, s->config->write_kubeconfig);
+    notify_state("READY=1\nSTATUS=ready");
+    (void)malloc_trim(0);
+}
+
+static void on_deadline(struct loop_timer *t)
+{
+    struct server *s = container_of(t, struct server, deadline);
+
+    log_warn("roles do not end", "killing=true");
+    s->kill = true;
+    server_stop_step(s);
+}
+
+static void on_signal(struct loop_io *io, unsigned events)
+{
+    struct server *s = container_of(io, struct server, on_signal);
+    struct signalfd_siginfo info;
+
+    (void)events;
+    if (read(s->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
+        return;
+    if (s->stopping)
+        s->kill = info.ssi_signo != SIGUSR1;     /* asked twice */
+    s->stopping = true;
+    s->stop_pods = s->config->stop_pods || info.ssi_signo == SIGUSR1;
+    log_info("stopping", "pods=%s", s->stop_pods ? "stop" : "go-on");
+    notify_state("STOPPING=1");
+    loop_timer_set(s->loop, &s->deadline, s->stop_pods ? END_PODS_MS : END_MS, on_deadline);
+    server_stop_step(s);
+}
+
+/* --- before the roles */
+
+/* The store's folder belongs to the user of the control role, with what is in it. */
+static int prepare_store(const struct config *c, struct err *err)
+{
+    static const char *const files[] = { "state.db", "state.db-wal", "state.db-shm", "state.db-journal" };
+    char *path = arena_printf(c->a, "%s/server/db", c->data_dir);
+    _cleanup_fd_ int dir = -1;
+    uid_t uid = role_uid();
+
+    if (fd_mkdirs(path, 0700, err) < 0)
+        return -1;
+    dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0 || fchmod(dir, 0700) < 0)
+        return err_sys(err, "%s", path);
+    if (geteuid() != 0)
+        return 0;
+    if (fchown(dir, uid, uid) < 0 && errno != EINVAL && errno != EPERM)
+        return err_sys(err, "give %s to user %u", path, uid);
+    for (size_t i = 0; i < ARRAY_LEN(files); i++)
+        if (fchownat(dir, files[i], uid, uid, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT && errno != EINVAL &&
+            errno != EPERM)
+            return err_sys(err, "give %s/%s to user %u", path, files[i], uid);
+    return 0;
+}
+
+static int make_dir(const char *path, const char *flag, struct err *err)
+{
+    struct err why = ERR_INIT;
+
+    if (fd_mkdirs(path, 0755, &why) == 0 && access(path, W_OK | X_OK) == 0)
+        return 0;
+    if (geteuid() != 0)
+        return err_set(err, ERR_DENIED, "%s %s cannot be written by user %u: run as root, or name another folder",
+                       flag, path, geteuid());
+    if (why.code)
+        return err_set(err, ERR_FAILED, "%s: %s", flag, why.msg);
+    return err_sys(err, "%s %s", flag, path);
+}
+
+static int prepare(struct server *s, struct err *err)
+{
+    const struct config *c = s->config;
+    struct kubeconfig kc = { 0 };
+    unsigned mode = (unsigned)strtoul(c->write_kubeconfig_mode, NULL, 8);
+
+    if (!c->disable_agent && geteuid() != 0)
+        return err_set(err, ERR_DENIED, "a node needs root: run as root, or use --disable-agent");
+    if (make_dir(c->data_dir, "--data-dir", err) < 0 || make_dir(c->run_dir, "--run-dir", err) < 0 ||
+        cmd_lock_take(c->run_dir, "--run-dir", err) < 0 || cmd_lock_take(c->data_dir, "--data-dir", err) < 0)
+        return -1;
+    if (listen_tcp(&s->roles[ROLE_CONTROL].fds[0], c->bind_address, (uint16_t)c->https_listen_port, err) < 0)
+        return err_wrap(err, "--https-listen-port %d", (int)c->https_listen_port);
+    if (pki_load(&s->pki, c, env_wall_s(env_real()), err) < 0 || prepare_store(c, err) < 0)
+        return -1;
+    kc.server = arena_printf(c->a, "https://%s:%d", listen_local(c->bind_address), (int)c->https_listen_port);
+    kc.ca_pem = s->pki.server_ca;
+    kc.cert_pem = s->pki.v[PKI_ADMIN].cert;
+    kc.key_pem = s->pki.v[PKI_ADMIN].key;
+    if (!str_empty(c->write_kubeconfig) && kubeconfig_write(&kc, c->write_kubeconfig, mode, err) < 0)
+        return err_wrap(err, "--write-kubeconfig %s", c->write_kubeconfig);
+    return 0;
+}
+
+static int begin(struct server *s, struct err *err)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGUSR1);
+    check(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    s->signals = signalfd(-1, &set, SFD_CLOEXEC);
+    if (s->signals < 0)
+        return err_sys(err, "signals");
+    if (config_derive(s->config, err) < 0 || prepare(s, err) < 0 || loop_new(&s->loop, env_real(), err) < 0 ||
+        loop_io_add(s->loop, &s->on_signal, s->signals, LOOP_READ, on_signal, err) < 0)
+        return -1;
+    s->roles[ROLE_CONTROL].wanted = true;
+    server_step(s);
+    return 0;
+}
+
+static void server_deinit(struct server *s)
+{
+    loop_io_del(&s->on_signal);
+    for (size_t i = 0; i < ROLE_MAX; i++) {
+        child_free(s->roles[i].child);
+        fd_close(s->roles[i].fds[0]);
+        fd_close(s->roles[i].fds[1]);
+    }
+    loop_free(s->loop);
+    fd_close(s->signals);
+    pki_deinit(&s->pki);
+    config_free(s->config);
+}
+
+static int help(void)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT;
+
+    buf_str(&text, "usage: inro server [flags]\n\n"
+                   "Runs a whole cluster on this machine: API, controllers, scheduler, and (as root) a node with\n"
+                   "its containers, Services and DNS. SIGTERM ends it; the containers go on, and the next start\n"
+                   "takes them over.\n\n"
+                   "  inro server &\n"
+                   "  KUBECONFIG=/etc/inro/inro.yaml kubectl get nodes\n");
+    config_help(&text, CONFIG_SERVER);
+    fputs(text.p, stdout);
+    return 0;
+}
+
+int cmd_server(int argc, char **argv)
+{
+    struct server s = { .signals = -1, .begun_ms = env_mono_ms(env_real()) };
+    struct config_input in = { .command = CONFIG_SERVER, .argc = argc, .argv = argv, .env = environ };
+    struct err err = ERR_INIT;
+
+    for (size_t i = 0; i < ROLE_MAX; i++)
+        s.roles[i] = (struct server_role){ .server = &s, .id = (enum role_id)i, .fds = { -1, -1 } };
+    if (config_parse(&s.config, &in, &err) < 0)
+        return cmd_fail("server", err.msg) + 1;
+    if (s.config->help) {
+        config_free(s.config);
+        return help();
+    }
+    if (s.config->operands.n)
+        return cmd_fail("server", "takes no arguments, only flags (see --help)") + 1;
+    log_setup("server", config_log_level(s.config), config_log_format(s.config));
+    log_info("starting", "version=%s commit=%s data-dir=%s", INRO_VERSION, INRO_COMMIT, s.config->data_dir);
+    for (unsigned i = 0; i < s.config->ignored.n; i++)
+        log_warn("flag without meaning here", "flag=--%s", s.config->ignored.v[i]);
+    if (begin(&s, &err) < 0) {
+        server_deinit(&s);
+        return cmd_fail("server", err.msg);
+    }
+    loop_run(s.loop);
+    log_info("stopped", "pods=%s", s.stop_pods ? "stopped" : "go-on");
+    server_deinit(&s);
+    return 0;
+}

@@ -1,0 +1,254 @@
+/* role.c -- from a bare process to a running role. */
+#include "cmd/role.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/base/check.h"
+#include "core/base/fd.h"
+#include "core/base/log.h"
+
+#define PASSWD_BYTES_MAX (4u << 20)
+#define CAPS_MAX 63
+
+/* The leak checker looks at the process through /proc and ptrace, which the last rights forbid. */
+#if defined(__SANITIZE_ADDRESS__)
+#define ROLE_SANITIZED 1
+#else
+#define ROLE_SANITIZED 0
+#endif
+
+const struct role_row role_rows[ROLE_MAX] = {
+    [ROLE_CONTROL] = { "control", true, true, role_control_start, role_control_stop, role_control_release },
+};
+
+/* --- rights */
+
+unsigned role_uid(void)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT;
+    struct slice rest, line, field;
+
+    if (fd_read_file(&text, AT_FDCWD, "/etc/passwd", PASSWD_BYTES_MAX, NULL) < 0)
+        return ROLE_UID;
+    rest = (struct slice){ text.p, text.len };
+    while (slice_split(&rest, '\n', &line)) {
+        long uid;
+
+        if (!slice_split(&line, ':', &field) || !slice_is(field, "inro"))
+            continue;
+        if (slice_split(&line, ':', &field) && slice_split(&line, ':', &field) && field.len &&
+            (uid = strtol(field.p, NULL, 10)) > 0)
+            return (unsigned)uid;
+    }
+    return ROLE_UID;
+}
+
+static int rights_drop_caps(struct err *err)
+{
+    struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct none[2] = { 0 };
+
+    for (int cap = 0; cap <= CAPS_MAX; cap++)
+        (void)prctl(PR_CAPBSET_DROP, cap);              /* past the last one, or without the right to: fine */
+    if (syscall(SYS_capset, &head, none) < 0)
+        return err_sys(err, "drop capabilities");
+    return 0;
+}
+
+/* A user namespace may not know the user: the role then stays who it is, without capabilities. */
+static int rights_change_user(struct err *err)
+{
+    uid_t uid = role_uid();
+
+    if (setgroups(0, NULL) < 0 && errno != EPERM)
+        return err_sys(err, "drop groups");
+    if (setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0) {
+        if (errno != EINVAL && errno != EPERM)
+            return err_sys(err, "become user %u", uid);
+        log_warn("staying root", "user=%u error=%s", uid, strerror(errno));
+    }
+    return 0;
+}
+
+static int rights_reduce(struct role *r, struct err *err)
+{
+    const struct role_row *row = r->row;
+
+    if (row->rooted && geteuid() == 0 && !ROLE_SANITIZED) {
+        if (chdir(r->root) < 0 || chroot(".") < 0)
+            return err_sys(err, "enter %s", r->root);
+        r->root = "";
+    }
+    if (!row->plain)
+        return 0;
+    if (geteuid() == 0 && rights_change_user(err) < 0)
+        return -1;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return err_sys(err, "no new privileges");
+    if (ROLE_SANITIZED)
+        (void)prctl(PR_SET_DUMPABLE, 1);
+    return rights_drop_caps(err);
+}
+
+/* --- from the parent */
+
+static int receive(struct role *r, struct err *err)
+{
+    struct imsg m;
+    int got;
+
+    while ((got = imsg_recv(IMSG_FD, &m, err)) == 1) {
+        int result = 0;
+        uint32_t type = m.type;
+
+        if (type == ROLE_CONFIG)
+            result = config_read(&r->config, m.data, m.len, err);
+        else if (type == ROLE_PEM && m.len > 0 && (unsigned char)m.data[0] < ROLE_PEM_MAX)
+            r->pem[(unsigned char)m.data[0]] = mem_strndup(m.data + 1, m.len - 1);
+        imsg_deinit(&m);
+        if (result < 0 || (type == ROLE_GO && r->config))
+            return result;
+    }
+    return got < 0 ? -1 : err_set(err, ERR_CANCELED, "the parent has gone");
+}
+
+/* The former process of this role may still be ending, after the parent was killed. */
+static int take_lock(struct role *r, struct err *err)
+{
+    char *path = arena_printf(r->config->a, "%s/%s.lock", r->config->run_dir, r->row->verb);
+
+    r->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (r->lock < 0)
+        return err_sys(err, "open %s", path);
+    while (flock(r->lock, LOCK_EX) < 0)
+        if (errno != EINTR)
+            return err_sys(err, "lock %s", path);
+    return 0;
+}
+
+struct slice role_pem(const struct role *r, enum role_pem id)
+{
+    return slice_of(r->pem[id]);
+}
+
+void role_ready(void)
+{
+    struct err err = ERR_INIT;
+
+    (void)malloc_trim(0);
+    if (imsg_send(IMSG_FD, ROLE_READY, NULL, 0, NULL, 0, &err) < 0)
+        log_warn("not told", "error=%s", err.msg);
+    log_info("ready", "pid=%d", (int)getpid());
+}
+
+/* --- running */
+
+static void stop(struct role *r)
+{
+    loop_io_del(&r->on_parent);
+    loop_io_del(&r->on_signal);
+    r->row->stop(r);
+}
+
+static void on_parent(struct loop_io *io, unsigned events)
+{
+    struct role *r = container_of(io, struct role, on_parent);
+    struct imsg m;
+    int got = imsg_recv(IMSG_FD, &m, NULL);
+
+    (void)events;
+    if (got == 1) {
+        r->stop_pods = r->stop_pods || m.type == ROLE_STOP_PODS;
+        imsg_deinit(&m);
+        return;
+    }
+    log_warn("the parent has gone", "ending=true");
+    stop(r);
+}
+
+static void on_signal(struct loop_io *io, unsigned events)
+{
+    struct role *r = container_of(io, struct role, on_signal);
+    struct signalfd_siginfo info;
+
+    (void)events;
+    if (read(r->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+        stop(r);
+}
+
+static int start(struct role *r, struct err *err)
+{
+    sigset_t end;
+
+    sigemptyset(&end);
+    sigaddset(&end, SIGTERM);
+    sigaddset(&end, SIGINT);
+    check(sigprocmask(SIG_BLOCK, &end, NULL) == 0);
+    if (receive(r, err) < 0)
+        return err_wrap(err, "set-up");
+    log_setup(r->row->verb, config_log_level(r->config), config_log_format(r->config));
+    r->root = arena_printf(r->config->a, "%s/server", r->config->data_dir);
+    r->signals = signalfd(-1, &end, SFD_CLOEXEC);
+    if (r->signals < 0)
+        return err_sys(err, "signals");
+    if (take_lock(r, err) < 0 || rights_reduce(r, err) < 0 || loop_new(&r->loop, env_real(), err) < 0)
+        return -1;
+    /* An end by the parent's death would lose what is not written yet: its socket tells us instead. */
+    if (prctl(PR_SET_PDEATHSIG, 0) < 0)
+        return err_sys(err, "death signal");
+    if (loop_io_add(r->loop, &r->on_parent, IMSG_FD, LOOP_READ, on_parent, err) < 0 ||
+        loop_io_add(r->loop, &r->on_signal, r->signals, LOOP_READ, on_signal, err) < 0)
+        return -1;
+    return r->row->start(r, err);
+}
+
+static void release(struct role *r)
+{
+    loop_io_del(&r->on_parent);
+    loop_io_del(&r->on_signal);
+    if (r->loop)
+        r->row->release(r);
+    loop_free(r->loop);
+    fd_close(r->signals);
+    for (size_t i = 0; i < ROLE_PEM_MAX; i++)
+        mem_free(r->pem[i]);
+    config_free(r->config);
+    fd_close(r->lock);
+}
+
+int role_main(int argc, char **argv)
+{
+    struct role r = { .lock = -1, .signals = -1 };
+    struct err err = ERR_INIT;
+    int status = 0;
+
+    (void)argc;
+    for (size_t i = 0; i < ROLE_MAX; i++)
+        if (str_eq(argv[0], role_rows[i].verb))
+            r.row = &role_rows[i];
+    if (!r.row)
+        return 2;
+    log_setup(r.row->verb, LOG_INFO, LOG_TEXT);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)mallopt(M_ARENA_MAX, 2);
+    (void)mallopt(M_TRIM_THRESHOLD, 128 << 10);
+    if (start(&r, &err) < 0) {
+        log_error("start failed", "error=%s", err.msg);
+        status = 1;
+    } else {
+        loop_run(r.loop);
+    }
+    release(&r);
+    return status;
+}

@@ -1,0 +1,68 @@
+/* cmd/role.h -- a role: this program re-executed by the parent, with one job and as few rights as that needs.
+ *
+ *   parent                         role
+ *   child_start "control" -------> role_main: waits
+ *   ROLE_CONFIG, ROLE_PEM... ----> kept
+ *   ROLE_GO ---------------------> lock (the former one has gone), rights, start --ROLE_READY--> parent
+ *   SIGTERM, or our end closes --> stop in reverse, exit 0
+ *
+ * A role that fails exits; the parent starts it again. Secrets come by the socket: a role reads no key file.
+ */
+#ifndef CMD_ROLE_H
+#define CMD_ROLE_H
+
+#include "cmd/config.h"
+#include "core/base/str.h"
+#include "core/loop/imsg.h"
+#include "core/loop/loop.h"
+
+#define ROLE_UID 64210                   /* of roles without rights, unless there is a user "inro" */
+#define ROLE_FD (IMSG_FD + 1)            /* the first descriptor given by the parent */
+
+enum { ROLE_CONFIG = IMSG_USER, ROLE_PEM, ROLE_GO, ROLE_READY, ROLE_STOP_PODS };
+
+enum role_id { ROLE_CONTROL, ROLE_NODE, ROLE_DNS, ROLE_MAX };
+
+/* What a role is given. */
+enum role_pem {
+    ROLE_SERVER_CA, ROLE_CLIENT_CA, ROLE_SA_KEY, ROLE_CERT, ROLE_KEY, ROLE_CLIENT_CERT, ROLE_CLIENT_KEY,
+    ROLE_PEM_MAX
+};
+
+struct role {
+    const struct role_row *row;
+    struct config *config;
+    char *pem[ROLE_PEM_MAX];
+    struct loop *loop;
+    const char *root;                    /* <data-dir>/server, as this process sees it */
+    bool stop_pods;                      /* stop: the pods too */
+    void *state;                         /* the row's */
+    struct loop_io on_parent, on_signal; /* private */
+    int lock, signals;
+};
+
+struct role_row {
+    const char *verb;
+    bool plain;                          /* runs as another user, without rights */
+    bool rooted;                         /* sees only <data-dir>/server */
+    int (*start)(struct role *r, struct err *err);
+    /* On the loop; the loop ends when the role calls loop_stop, at once or later. */
+    void (*stop)(struct role *r);
+    void (*release)(struct role *r);     /* after the loop; also after a failed start */
+};
+
+extern const struct role_row role_rows[ROLE_MAX];
+
+/* The hidden verbs: exit status. */
+int role_main(int argc, char **argv);
+/* Tells the parent; once. */
+void role_ready(void);
+/* The user id that plain roles run as. */
+unsigned role_uid(void);
+struct slice role_pem(const struct role *r, enum role_pem id);
+
+int role_control_start(struct role *r, struct err *err);
+void role_control_stop(struct role *r);
+void role_control_release(struct role *r);
+
+#endif

@@ -1,0 +1,154 @@
+/* role_control.c -- store, API, and in-process clients for controllers and scheduler. */
+#include "cmd/role.h"
+
+#include <unistd.h>
+
+#include "core/api/api.h"
+#include "core/base/log.h"
+#include "core/tls/tls.h"
+
+#define CONTROL_JOBS 8                   /* threads: so many writes share one commit of the store */
+#define CONTROL_STOP_MS 1000             /* requests may end */
+
+struct control_role {
+    struct role *role;
+    struct job_pool *jobs;
+    struct watch_cache *cache;
+    struct kv *kv;
+    struct crypto_key *sa_key;
+    struct api *api;
+    struct tls_ctx *tls;
+    struct http_server *http;
+    unsigned bad;                        /* objects in the store that could not be read */
+};
+
+/* --- the store */
+
+static void on_load(void *ctx, const struct kv_change *pair)
+{
+    struct control_role *c = ctx;
+    struct err err = ERR_INIT;
+
+    if (watch_cache_load(c->cache, pair, &err) == 0)
+        return;
+    c->bad++;
+    log_error("unreadable object", "key=%s error=%s", pair->key, err.msg);
+}
+
+static void on_change(void *ctx, const struct kv_change *change)
+{
+    struct control_role *c = ctx;
+
+    watch_cache_apply(c->cache, change);
+}
+
+/* Nothing may be acknowledged any more. The parent starts a new process, which reads what is on the disk. */
+static void on_fatal(void *ctx, const struct err *why)
+{
+    (void)ctx;
+    log_error("store failed", "error=%s", why->msg);
+    _exit(1);
+}
+
+static int open_store(struct control_role *c, struct err *err)
+{
+    struct kv_opts opts = { .env = env_real(), .on_change = on_change, .on_fatal = on_fatal, .ctx = c };
+
+    opts.path = arena_printf(c->role->config->a, "%s/db/state.db", c->role->root);
+    c->cache = watch_cache_new(env_real());
+    if (kv_open(&c->kv, &opts, on_load, err) < 0)
+        return -1;
+    watch_cache_ready(c->cache, kv_revision(c->kv));
+    return 0;
+}
+
+/* --- the API */
+
+static int make_api(struct control_role *c, struct err *err)
+{
+    const struct role *r = c->role;
+    const struct config *config = r->config;
+    struct api_opts opts = {
+        .loop = r->loop, .jobs = c->jobs, .cache = c->cache, .kv = c->kv, .env = env_real(),
+        .service_cidr = config->service_cidr, .sa_key = c->sa_key,
+        .issuer = arena_printf(config->a, "https://kubernetes.default.svc.%s", config->cluster_domain),
+        .node_ca_pem = r->pem[ROLE_SERVER_CA], .node_cert_pem = r->pem[ROLE_CLIENT_CERT],
+        .node_key_pem = r->pem[ROLE_CLIENT_KEY],
+        .advertise = arena_printf(config->a, "%s:%d", config->advertise_address,
+                                  (int)config->https_listen_port),
+    };
+    struct slice key = role_pem(r, ROLE_SA_KEY);
+
+    config_node_ports(config, &opts.node_port_min, &opts.node_port_max);
+    if (crypto_key_parse(&c->sa_key, key.p, key.len, err) < 0)
+        return err_wrap(err, "service accounts' key");
+    opts.sa_key = c->sa_key;
+    if (api_new(&c->api, &opts, err) < 0 || api_bootstrap(c->api, err) < 0)
+        return -1;
+    return 0;
+}
+
+static int serve(struct control_role *c, struct err *err)
+{
+    static const char *const alpn[] = { "h2", "http/1.1", NULL };
+    struct http_server_opts http = { .on_request = api_on_request, .ctx = c->api };
+    struct tls_ctx_opts tls = {
+        .server = true, .want_peer = true, .alpn = alpn,
+        .cert_pem = role_pem(c->role, ROLE_CERT), .key_pem = role_pem(c->role, ROLE_KEY),
+        .ca_pem = role_pem(c->role, ROLE_CLIENT_CA),
+    };
+
+    if (tls_ctx_new(&c->tls, &tls, err) < 0 || http_server_new(&c->http, c->role->loop, &http, err) < 0 ||
+        http_server_listen_fd(c->http, ROLE_FD, c->tls, err) < 0)
+        return -1;
+    api_ready(c->api);
+    return 0;
+}
+
+/* --- the role */
+
+int role_control_start(struct role *r, struct err *err)
+{
+    static const unsigned class_max[JOB_CLASS_MAX] = { 0 };
+    struct control_role *c = NEW(struct control_role);
+
+    c->role = r;
+    r->state = c;
+    if (job_pool_new(&c->jobs, CONTROL_JOBS, class_max, err) < 0 || open_store(c, err) < 0 ||
+        make_api(c, err) < 0 || serve(c, err) < 0)
+        return -1;
+    role_ready();
+    return 0;
+}
+
+static void on_stopped(void *ctx)
+{
+    struct role *r = ctx;
+
+    loop_stop(r->loop);
+}
+
+void role_control_stop(struct role *r)
+{
+    struct control_role *c = r->state;
+
+    http_server_stop(c->http, CONTROL_STOP_MS, on_stopped, r);
+}
+
+void role_control_release(struct role *r)
+{
+    struct control_role *c = r->state;
+
+    if (!c)
+        return;
+    http_server_free(c->http);
+    c->jobs = job_pool_free(c->jobs);
+    while (loop_step(r->loop, 0))        /* answers of the last jobs */
+        ;
+    api_free(c->api);
+    kv_close(c->kv);
+    watch_cache_free(c->cache);
+    tls_ctx_unref(c->tls);
+    crypto_key_unref(c->sa_key);
+    mem_free(c);
+}
