@@ -263,6 +263,8 @@ static int prepare_store(const struct config *c, struct err *err)
 
     if (fd_mkdirs(path, 0700, err) < 0)
         return -1;
+    if (chmod(arena_printf(c->a, "%s/server", c->data_dir), 0711) < 0)      /* the role's "/" */
+        return err_sys(err, "%s/server", c->data_dir);
     dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0 || fchmod(dir, 0700) < 0)
         return err_sys(err, "%s", path);
