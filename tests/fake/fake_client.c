@@ -275,16 +275,21 @@ static void unref(void *o)
     object_unref(o);
 }
 
-struct fake_client *fake_client_free(struct fake_client *f)
+void fake_client_cut(struct fake_client *f)
 {
-    if (!f)
-        return NULL;
     loop_timer_del(&f->turn);
     list_each (c, &f->calls, struct fake_call, link) {
         list_del(&c->link);
         c->message = "the client is closed";
         answer(c);
     }
+}
+
+struct fake_client *fake_client_free(struct fake_client *f)
+{
+    if (!f)
+        return NULL;
+    fake_client_cut(f);
     check(list_empty(&f->watches));
     for (unsigned i = 0; i < KIND_ID_MAX; i++)
         map_free(f->objects[i], unref);
@@ -390,7 +395,7 @@ void fake_client_drop(struct fake_client *f, const struct kind *kind, const char
     struct object *o = fake_client_get(f, kind, ns, name);
 
     if (o)
-        fake_client_remove(f, o, a);
+        object_unref(fake_client_remove(f, o, a));
 }
 
 int fake_client_delete(struct fake_client *f, const struct kind *kind, const char *ns, const char *name,
@@ -466,6 +471,11 @@ void fake_client_lose(struct fake_client *f, enum client_verb verb, const struct
     struct fake_fault fault = { verb, kind, n, 0, FAKE_CLIENT_AFTER };
 
     vec_push(&f->faults, fault);
+}
+
+void fake_client_heal(struct fake_client *f)
+{
+    f->faults.len = 0;
 }
 
 void fake_client_lag(struct fake_client *f, int64_t ms)

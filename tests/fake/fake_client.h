@@ -67,6 +67,9 @@ enum fake_client_when {
 /* The next n requests of this verb (and kind, unless NULL) are answered with `code`; 0: no answer. */
 void fake_client_fail(struct fake_client *f, enum client_verb verb, const struct kind *kind, unsigned n, int code);
 void fake_client_lose(struct fake_client *f, enum client_verb verb, const struct kind *kind, unsigned n);
+void fake_client_heal(struct fake_client *f);            /* no more faults */
+/* Requests that wait for their turn have no effect and are answered with code 0 at once: their sender died. */
+void fake_client_cut(struct fake_client *f);
 /* Watches (of this kind, unless NULL) lose what they had not yet heard, and list again. */
 void fake_client_drop_watches(struct fake_client *f, const struct kind *kind);
 /* Watches hear of a change this much later than the answer of its request; 0 at first: in a later round. */

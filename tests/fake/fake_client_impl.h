@@ -74,7 +74,8 @@ void fake_client_execute(struct fake_client *f, struct fake_call *c);
 /* The tree becomes the object under its name, with a new revision; watches will hear. */
 struct object *fake_client_store(struct fake_client *f, struct arena *a, const struct kind *kind,
                                  struct json *tree);
-void fake_client_remove(struct fake_client *f, struct object *o, struct arena *a);
+/* Gives the last state, with the revision of the deletion: a reference. */
+struct object *fake_client_remove(struct fake_client *f, struct object *o, struct arena *a);
 /* Fills in what every new object has. */
 void fake_client_fill(struct fake_client *f, struct arena *a, struct json *meta);
 /* fake_client.c: tells the watches. `before` NULL: created; `after` NULL: deleted, `last` is its final state. */

@@ -67,7 +67,7 @@ struct object *fake_client_store(struct fake_client *f, struct arena *a, const s
     return o;
 }
 
-void fake_client_remove(struct fake_client *f, struct object *o, struct arena *a)
+struct object *fake_client_remove(struct fake_client *f, struct object *o, struct arena *a)
 {
     struct object *last;
     char key[OBJECT_KEY_BYTES];
@@ -79,7 +79,14 @@ void fake_client_remove(struct fake_client *f, struct object *o, struct arena *a
     check(map_del(f->objects[object_kind(o)->id], key) == o);
     fake_client_publish(f, o, NULL, last);
     object_unref(o);
-    object_unref(last);
+    return last;
+}
+
+/* Away, and the answer is its last state. */
+static void remove_and_give(struct fake_client *f, struct fake_call *c, struct object *o)
+{
+    c->code = 200;
+    c->object = fake_client_remove(f, o, c->a);
 }
 
 /* --- answers */
@@ -275,8 +282,7 @@ static void change(struct fake_client *f, struct fake_call *c)
         return;
     }
     if (is_finished(tree)) {
-        give(c, 200, old);
-        fake_client_remove(f, old, c->a);
+        remove_and_give(f, c, old);
     } else if (json_equal(canonical(c->a, kind, tree), old_tree)) {
         give(c, 200, old);
     } else {
@@ -372,8 +378,7 @@ static void delete(struct fake_client *f, struct fake_call *c)
     if (kind == kind_namespace() && json_len(json_path(tree, "spec.finalizers")))
         json_set_str(c->a, json_ensure_object(c->a, tree, "status"), "phase", "Terminating");
     if (is_finished(tree)) {
-        give(c, 200, o);
-        fake_client_remove(f, o, c->a);
+        remove_and_give(f, c, o);
     } else if (json_equal(canonical(c->a, kind, tree), object_tree(o, c->a))) {
         give(c, 200, o);
     } else {

@@ -1,0 +1,78 @@
+/* The runner, and the small controllers. */
+#include "tests/unit/core/control/control_box.h"
+
+static void put_namespace(struct box *b, const char *name)
+{
+    fake_client_put(b->f, arena_printf(b->a, "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n",
+                                       name));
+}
+
+TEST(starts_when_all_caches_are_full)
+{
+    struct box b;
+
+    box_init(&b);
+    EXPECT(!control_synced(b.control));
+    fake_client_run(b.f);
+    EXPECT(control_synced(b.control));
+    box_deinit(&b);
+}
+
+TEST(namespaces_get_account_and_ca)
+{
+    struct box b;
+    struct object *o;
+
+    box_init(&b);
+    put_namespace(&b, "default");
+    put_namespace(&b, "other");
+    box_settle(&b);
+    EXPECT(fake_client_get(b.f, kind_service_account(), "default", "default"));
+    EXPECT(fake_client_get(b.f, kind_service_account(), "other", "default"));
+    o = fake_client_get(b.f, kind_config_map(), "other", "kube-root-ca.crt");
+    EXPECT(o);
+    EXPECT_STR(json_get_str(json_get(object_tree(o, b.a), "data"), "ca.crt"), "PEM");
+    EXPECT_STR(object_annotation(o, "kubernetes.io/description"),
+               "Contains a CA bundle that can be used to verify the kube-apiserver when using "
+               "internal endpoints such as the internal service IP or kubernetes.default.svc. No "
+               "other usage is guaranteed across distributions of Kubernetes clusters.");
+    fake_client_drop(b.f, kind_service_account(), "other", "default");
+    fake_client_edit(b.f, kind_config_map(), "other", "kube-root-ca.crt", "data: {ca.crt: x}");
+    box_settle(&b);
+    EXPECT(fake_client_get(b.f, kind_service_account(), "other", "default"));
+    o = fake_client_get(b.f, kind_config_map(), "other", "kube-root-ca.crt");
+    EXPECT_STR(json_get_str(json_get(object_tree(o, b.a), "data"), "ca.crt"), "PEM");
+    fake_client_drop(b.f, kind_config_map(), "other", "kube-root-ca.crt");
+    box_settle(&b);
+    EXPECT(fake_client_get(b.f, kind_config_map(), "other", "kube-root-ca.crt"));
+    box_deinit(&b);
+}
+
+TEST(failed_writes_are_tried_again)
+{
+    struct box b;
+
+    box_init(&b);
+    fake_client_fail(b.f, CLIENT_CREATE, NULL, 8, 500);
+    put_namespace(&b, "default");
+    fake_client_pass(b.f, &b.env, 5000, 50);
+    EXPECT(fake_client_get(b.f, kind_service_account(), "default", "default"));
+    EXPECT(fake_client_get(b.f, kind_config_map(), "default", "kube-root-ca.crt"));
+    box_deinit(&b);
+}
+
+TEST(freed_with_requests_on_their_way)
+{
+    struct box b;
+
+    box_init(&b);
+    put_namespace(&b, "default");
+    while (fake_client_calls(b.f, CLIENT_CREATE, NULL) == 0)
+        loop_step(b.loop, 0);
+    b.control = control_free(b.control);
+    fake_client_run(b.f);
+    box_start(&b);
+    box_settle(&b);
+    EXPECT(fake_client_get(b.f, kind_service_account(), "default", "default"));
+    box_deinit(&b);
+}
