@@ -63,6 +63,10 @@ static void drop_pod(struct sched *s, struct sched_pod *p)
 /* A pod without a node: into the queue, unless it waits for something else. */
 static void enqueue(struct sched_pod *p, bool changed)
 {
+    const char *nominated = sched_pod_view(p)->status.nominated_node_name;
+
+    if (*nominated && p->state == SCHED_NEW)             /* as an earlier scheduler left it */
+        sched_preempt_nominate(p, sched_snapshot_find(p->s, nominated, true));
     if (object_is_deleting(p->object)) {
         sched_queue_remove(p);
     } else if (sched_pod_view(p)->spec.n_scheduling_gates) {
@@ -114,6 +118,7 @@ static void update_pod(struct sched_pod *p, struct object *o)
     changed = renew_pod(p, o);
     if (*node) {
         sched_queue_remove(p);
+        sched_preempt_nominate(p, NULL);
         p->state = SCHED_PLACED;
         set_node(p, node, !held || changed);
         if (held && changed)

@@ -1,6 +1,6 @@
 /* sched_bind.c: a decision becomes true: assumed here, then told to the API. */
 #include "core/base/log.h"
-#include "core/sched/sched_impl.h"
+#include "core/sched/sched_cycle.h"
 
 /* A binding under way. It outlives the pod and, with s = NULL, the scheduler. */
 struct call {
@@ -14,7 +14,7 @@ static void report_done(struct call *call)
 {
     char *text = mem_printf("Successfully assigned %s/%s to %s", object_ns(call->pod),
                             object_name(call->pod), call->node);
-    struct sched_report r = { "Normal", "Scheduled", "Binding", text };
+    struct sched_report r = { "Normal", "Scheduled", "Binding", text, NULL };
 
     sched_report_event(call->s, call->pod, &r, NULL);
     mem_free(text);
@@ -105,6 +105,7 @@ void sched_bind(struct sched_pod *p, struct sched_node *n)
     call->pod = object_ref(p->object);
     call->node = mem_strdup(n->name);
     list_push(&p->s->calls, &call->in);
+    sched_preempt_nominate(p, NULL);
     sched_snapshot_place(p, n);
     p->state = SCHED_BINDING;
     p->s->binding++;

@@ -91,6 +91,16 @@ void sched_decide(struct sched_pod *p, struct sched_verdict *out);
 
 /* sched_preempt.c: makes room for a pod that fits nowhere. `fits` has what the filters said per
  * node of s->order. Appends upstream's words about it. */
-void sched_preempt(struct sched_cycle *c, const uint8_t *fits, struct buf *message);
+void sched_preempt(struct sched_cycle *c, const uint8_t *fits, struct sched_verdict *out,
+                   struct buf *message);
+void sched_preempt_nominate(struct sched_pod *p, struct sched_node *n);  /* NULL: no more */
+/* The filters, beside the pods for which room is made there and which rank not lower. */
+enum sched_fit sched_preempt_filter(struct sched_cycle *c, struct sched_node *n, unsigned *wakes);
+
+/* Reasons of many nodes, counted. */
+struct sched_reasons { VEC(struct sched_reason { const char *text; unsigned n; }) v; };
+void sched_decide_reason(struct sched_reasons *r, const char *text, unsigned n);
+/* "0/3 nodes are available: 1 Insufficient cpu, 2 Too many pods." */
+void sched_decide_explain(struct sched_cycle *c, const struct sched_reasons *r, struct buf *out);
 
 #endif

@@ -3,16 +3,13 @@
 
 #include "core/sched/sched_cycle.h"
 
-struct reason { const char *text; unsigned n; };
-struct reasons { VEC(struct reason) v; };
-
-static void add_reason(struct reasons *r, const char *text)
+void sched_decide_reason(struct sched_reasons *r, const char *text, unsigned n)
 {
-    struct reason fresh = { text, 1 };
+    struct sched_reason fresh = { text, n };
 
     for (size_t i = 0; i < r->v.len; i++) {
         if (r->v.v[i].text == text || str_eq(r->v.v[i].text, text)) {
-            r->v.v[i].n++;
+            r->v.v[i].n += n;
             return;
         }
     }
@@ -24,11 +21,12 @@ static int compare_texts(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* " 1 Insufficient cpu, 2 Too many pods." in the order of the texts, numbers and all. */
-static void write_reasons(struct sched_cycle *c, const struct reasons *r, struct buf *out)
+/* Sorted as texts, numbers and all. */
+void sched_decide_explain(struct sched_cycle *c, const struct sched_reasons *r, struct buf *out)
 {
     char **texts = arena_alloc(c->a, (r->v.len + 1) * sizeof(*texts));
 
+    buf_fmt(out, "0/%zu nodes are available:", c->s->order.len);
     for (size_t i = 0; i < r->v.len; i++)
         texts[i] = arena_printf(c->a, "%u %s", r->v.v[i].n, r->v.v[i].text);
     qsort(texts, r->v.len, sizeof(*texts), compare_texts);
@@ -51,20 +49,20 @@ static size_t enough(size_t nodes)
 }
 
 struct search {
-    struct reasons reasons;
+    struct sched_reasons reasons;
     uint8_t *fits;                       /* enum sched_fit per node of s->order */
     unsigned wakes;
 };
 
 static void look(struct sched_cycle *c, struct search *f, struct sched_node *n)
 {
-    enum sched_fit fit = sched_filter_node(c, n, &f->wakes);
+    enum sched_fit fit = sched_preempt_filter(c, n, &f->wakes);
 
     f->fits[n->at] = (uint8_t)fit;
     if (fit == SCHED_FIT)
         c->feasible[c->n_feasible++] = n;
     for (unsigned i = 0; i < c->n_why; i++)
-        add_reason(&f->reasons, c->why[i]);
+        sched_decide_reason(&f->reasons, c->why[i], 1);
 }
 
 static void search(struct sched_cycle *c, struct search *f)
@@ -72,6 +70,14 @@ static void search(struct sched_cycle *c, struct search *f)
     struct sched *s = c->s;
     size_t nodes = s->order.len, want = enough(nodes), at = s->next_start % nodes, seen = 0;
 
+    if (c->pod->nominated && c->pod->nominated->object) {
+        struct search once = { .fits = f->fits };
+
+        look(c, &once, c->pod->nominated);
+        vec_deinit(&once.reasons.v);
+        if (c->n_feasible)
+            return;
+    }
     for (; seen < nodes && c->n_feasible < want; seen++) {
         look(c, f, s->order.v[at]);
         at = at + 1 == nodes ? 0 : at + 1;
@@ -83,11 +89,10 @@ static void explain(struct sched_cycle *c, struct search *f, struct sched_verdic
 {
     struct buf text = BUF_INIT;
 
-    buf_fmt(&text, "0/%zu nodes are available:", c->s->order.len);
-    write_reasons(c, &f->reasons, &text);
-    sched_preempt(c, f->fits, &text);
-    out->message = buf_take(&text, NULL);
+    sched_decide_explain(c, &f->reasons, &text);
     out->wakes = f->wakes;
+    sched_preempt(c, f->fits, out, &text);
+    out->message = buf_take(&text, NULL);
 }
 
 void sched_decide(struct sched_pod *p, struct sched_verdict *out)

@@ -88,7 +88,7 @@ struct sched_pod {
     unsigned attempts;
     unsigned wakes;                      /* SCHED_ON_*; of the filters that refused it */
     int64_t parked_ms;
-    struct sched_node *nominated;        /* room is being made for it there */
+    struct sched_node *nominated;        /* room is being made for it there; never with a node */
     struct list in_nominated;
     char *event;                         /* the last FailedScheduling: its name and text */
     char *event_text;
@@ -169,6 +169,7 @@ void sched_snapshot_node(struct sched *s, struct object *before, struct object *
 struct sched_node *sched_snapshot_find(struct sched *s, const char *name, bool make);
 void sched_snapshot_place(struct sched_pod *p, struct sched_node *n);
 void sched_snapshot_unplace(struct sched_pod *p);
+void sched_snapshot_tidy(struct sched *s, struct sched_node *n);  /* away, when nobody needs it */
 void sched_snapshot_order(struct sched *s);
 struct sched_class *sched_snapshot_class(struct sched *s, struct object *pod);
 void sched_snapshot_class_drop(struct sched *s, struct sched_class *c);
@@ -204,10 +205,12 @@ void sched_bind_deinit(struct sched *s);
 /* sched_report.c: events, and the pod's condition PodScheduled. */
 struct sched_report {
     const char *type, *reason, *action, *message;
+    const struct object *related;        /* another pod, or NULL */
 };
 void sched_report_event(struct sched *s, const struct object *pod, const struct sched_report *r,
                         char **out_name);                /* out_name may be NULL */
 void sched_report_failed(struct sched_pod *p, const char *reason, const char *message);
 void sched_report_nominated(struct sched_pod *p, const char *node);
+void sched_report_victim(struct sched_pod *victim, const struct sched_pod *by, const char *node);
 
 #endif

@@ -1,6 +1,6 @@
 /* sched_pod.c: what one pod asks for: amounts, host ports, its class. */
 #include "core/object/quantity.h"
-#include "core/sched/sched_impl.h"
+#include "core/sched/sched_cycle.h"
 
 /* --- amounts */
 
@@ -222,8 +222,7 @@ struct sched_pod *sched_pod_free(struct sched_pod *p)
         return NULL;
     check(!p->node);
     sched_queue_remove(p);
-    if (p->nominated)
-        list_del(&p->in_nominated);
+    sched_preempt_nominate(p, NULL);
     sched_snapshot_class_drop(p->s, p->class);
     amounts_deinit(&p->ask);
     vec_deinit(&p->ports);

@@ -77,6 +77,8 @@ void sched_report_event(struct sched *s, const struct object *pod, const struct 
     json_set_str(a, o, "type", r->type);
     json_set(a, o, "eventTime", micro(a, s));
     json_set_str(a, o, "action", r->action);
+    if (r->related)
+        json_set(a, o, "related", reference(a, r->related));
     json_set_str(a, o, "reportingComponent", s->name);
     json_set_str(a, o, "reportingInstance", s->name);
     write_it(s, &req);
@@ -108,7 +110,7 @@ static void event_again(struct sched_pod *p)
 
 static void event_failed(struct sched_pod *p, const char *message)
 {
-    struct sched_report r = { "Warning", "FailedScheduling", "Scheduling", message };
+    struct sched_report r = { "Warning", "FailedScheduling", "Scheduling", message, NULL };
 
     if (p->event && str_eq(p->event_text, message)) {
         event_again(p);
@@ -123,10 +125,10 @@ static void event_failed(struct sched_pod *p, const char *message)
 
 /* --- the condition */
 
-static const struct pod_condition_view *scheduled_condition(const struct pod_view *v)
+static const struct pod_condition_view *find_condition(const struct pod_view *v, const char *type)
 {
     for (unsigned i = 0; i < v->status.n_conditions; i++) {
-        if (str_eq(v->status.conditions[i].type, "PodScheduled"))
+        if (str_eq(v->status.conditions[i].type, type))
             return &v->status.conditions[i];
     }
     return NULL;
@@ -153,23 +155,24 @@ void sched_report_nominated(struct sched_pod *p, const char *node)
     patch_status(p, a, status);
 }
 
-static void condition_failed(struct sched_pod *p, const char *reason, const char *message)
+/* Sets one condition; nothing is written when it says so already. */
+static void set_condition(struct sched_pod *p, const struct pod_condition_view *want)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(0);
-    const struct pod_condition_view *old = scheduled_condition(sched_pod_view(p));
+    const struct pod_condition_view *old = find_condition(sched_pod_view(p), want->type);
     struct json *status = json_object(a), *list = json_array(a), *c = json_object(a);
     char now[TIMEFMT_BYTES];
 
-    if (old && str_eq(old->status, "False") && str_eq(old->reason, reason) &&
-        str_eq(old->message, message))
+    if (old && str_eq(old->status, want->status) && str_eq(old->reason, want->reason) &&
+        str_eq(old->message, want->message))
         return;
-    json_set_str(a, c, "type", "PodScheduled");
-    json_set_str(a, c, "status", "False");
-    json_set_str(a, c, "reason", reason);
-    json_set_str(a, c, "message", message);
+    json_set_str(a, c, "type", want->type);
+    json_set_str(a, c, "status", want->status);
+    json_set_str(a, c, "reason", want->reason);
+    json_set_str(a, c, "message", want->message);
     if (object_generation(p->object))
         json_set_int(a, c, "observedGeneration", object_generation(p->object));
-    if (!old || !str_eq(old->status, "False")) {
+    if (!old || !str_eq(old->status, want->status)) {
         timefmt_rfc3339(now, env_wall_s(loop_env(p->s->loop)));
         json_set_str(a, c, "lastTransitionTime", now);
     }
@@ -180,6 +183,35 @@ static void condition_failed(struct sched_pod *p, const char *reason, const char
 
 void sched_report_failed(struct sched_pod *p, const char *reason, const char *message)
 {
+    struct pod_condition_view c = {
+        .type = "PodScheduled", .status = "False", .reason = reason, .message = message,
+    };
+
     event_failed(p, message);
-    condition_failed(p, reason, message);
+    set_condition(p, &c);
+}
+
+/* --- victims */
+
+void sched_report_victim(struct sched_pod *victim, const struct sched_pod *by, const char *node)
+{
+    char *note = mem_printf("Preempted by pod %s on node %s", object_uid(by->object), node);
+    char *why = mem_printf("%s: preempting to accommodate a higher priority pod",
+                           sched_pod_view(by)->spec.scheduler_name);
+    struct pod_condition_view c = {
+        .type = "DisruptionTarget", .status = "True", .reason = "PreemptionByScheduler",
+        .message = why,
+    };
+    struct sched_report r = { "Normal", "Preempted", "Preempting", note, by->object };
+    struct client_req req = {
+        .verb = CLIENT_DELETE, .kind = kind_pod(), .ns = object_ns(victim->object),
+        .name = object_name(victim->object), .uid_precondition = object_uid(victim->object),
+        .grace_s = -1,
+    };
+
+    set_condition(victim, &c);
+    write_it(victim->s, &req);
+    sched_report_event(victim->s, victim->object, &r, NULL);
+    mem_free(note);
+    mem_free(why);
 }

@@ -122,7 +122,7 @@ static void remove_port(struct sched_node *n, const struct sched_port *port)
 static struct sched_node *node_free(struct sched_node *n);
 
 /* A name that pods mention and that no node has. */
-static void drop_if_ghost(struct sched *s, struct sched_node *n)
+void sched_snapshot_tidy(struct sched *s, struct sched_node *n)
 {
     if (n->object || n->pods.len || !list_empty(&n->nominated))
         return;
@@ -148,7 +148,7 @@ void sched_snapshot_unplace(struct sched_pod *p)
     for (size_t i = 0; i < p->ports.len; i++)
         remove_port(n, &p->ports.v[i]);
     p->node = NULL;
-    drop_if_ghost(p->s, n);
+    sched_snapshot_tidy(p->s, n);
 }
 
 /* --- images */
@@ -279,7 +279,7 @@ void sched_snapshot_node(struct sched *s, struct object *before, struct object *
         n->object = object_unref(n->object);
         forget_images(s, n);
         s->order_stale = true;
-        drop_if_ghost(s, n);
+        sched_snapshot_tidy(s, n);
         sched_queue_wake(s, SCHED_ON_NODE_GONE);
         return;
     }
