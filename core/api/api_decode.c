@@ -138,15 +138,6 @@ int api_canonical(struct api_call *c, const struct kind *kind, const struct json
     return 0;
 }
 
-static const char *join_notes(struct api_call *c)
-{
-    _cleanup_buf_ struct buf b = BUF_INIT;
-
-    for (unsigned i = 0; i < c->notes.len; i++)
-        buf_fmt(&b, "%s%s", i ? ", " : "", c->notes.v[i]);
-    return arena_strdup(c->a, b.p ? b.p : "");
-}
-
 static void warn(struct api_call *c, const char *text)
 {
     struct codec_notes *w = &c->warnings;
@@ -178,11 +169,11 @@ int api_notes_settle(struct api_call *c, const struct kind *kind, const char *wh
         struct causes causes = { .a = c->a };
 
         causes_add(&causes, CAUSE_INVALID, "patch", json_strn(c->a, c->body.p, c->body.len),
-                   "strict decoding error: %s", join_notes(c));
+                   "strict decoding error: %s", codec_notes_text(&c->notes));
         return api_fail(c, status_invalid_gk(c->a, "", "", "", &causes));
     }
     return cannot_be_handled(c, kind->kind, kind_api_version(kind), kind->kind,
-        arena_printf(c->a, "strict decoding error: %s", join_notes(c)));
+        arena_printf(c->a, "strict decoding error: %s", codec_notes_text(&c->notes)));
 }
 
 int api_decode(struct api_call *c, const struct kind *kind, struct json **out)

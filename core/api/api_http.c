@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#define WARNINGS_MAX 64
+#define WARNINGS_MAX CODEC_NOTES_MAX
 #define FIELDS_MAX (WARNINGS_MAX + 4)
 
 static void free_call(void *owner)

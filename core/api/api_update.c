@@ -63,7 +63,7 @@ static int parse_patch(struct update *u)
     struct api_call *c = u->c;
     struct err err = ERR_INIT;
 
-    if (codec_parse(&u->body, c->a, MEDIA_JSON, c->body, &c->notes, &err) < 0)
+    if (codec_parse(&u->body, c->a, MEDIA_PATCH, c->body, &c->notes, &err) < 0)
         return api_fail(c, status_bad_request(c->a, "error decoding patch: %s", err.msg));
     if (u->patch == PATCH_JSON && !json_is(u->body, JSON_ARRAY))
         return api_fail(c, status_bad_request(c->a, "error decoding patch: json: cannot unmarshal %s into "

@@ -13,7 +13,7 @@
 #include "core/object/kind.h"
 #include "core/base/json.h"
 
-enum codec_media { MEDIA_JSON, MEDIA_YAML };
+enum codec_media { MEDIA_JSON, MEDIA_YAML, MEDIA_PATCH };   /* patch: JSON, see codec_parse */
 enum codec_strict { STRICT_IGNORE, STRICT_WARN, STRICT_STRICT };     /* fieldValidation */
 
 /* Texts of the warnings or, for strict, of the errors: `unknown field "spec.foo"`, `duplicate field
@@ -22,8 +22,8 @@ enum codec_strict { STRICT_IGNORE, STRICT_WARN, STRICT_STRICT };     /* fieldVal
 #define CODEC_NOTES_MAX 100              /* further ones are dropped, as upstream does */
 struct codec_notes { const char **v; unsigned len, cap; struct arena *a; };
 
-/* Syntax only: bytes -> raw tree; duplicates are noted. Errors: ERR_INVALID with upstream's
- * meaning. */
+/* Syntax only: bytes -> raw tree; duplicates are noted. In JSON they merge, as Go decodes into structs;
+ * in YAML and patches the last one wins. Errors: ERR_INVALID with upstream's meaning. */
 int codec_parse(struct json **out, struct arena *a, enum codec_media media, struct slice bytes,
                 struct codec_notes *notes, struct err *err);
 /* Raw tree -> canonical tree of `type` (input is left as it was; out shares its texts, so it must

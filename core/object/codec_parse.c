@@ -61,24 +61,79 @@ const char *codec_notes_text(const struct codec_notes *notes)
 struct duplicates {
     struct codec_notes *notes;
     enum codec_media media;
-    const char *text;
+    unsigned n;
 };
 
 static void on_duplicate(void *ctx, const char *path, const char *key)
 {
     struct duplicates *d = ctx;
 
+    d->n++;
+    if (!d->notes)
+        return;
     if (d->media == MEDIA_YAML)              /* path is "line 1" */
         codec_note(d->notes, "%s: key \"%s\" already set in map", path, key);
     else
         codec_note(d->notes, "duplicate field \"%s%s%s\"", path, *path ? "." : "", key);
 }
 
+static void merge_into(struct arena *a, struct json *first, const struct json *second);
+
+/* The value of a key that is given a second time. */
+static struct json *second_value(struct arena *a, struct json *first, struct json *second)
+{
+    if (first->type != second->type || (first->type != JSON_OBJECT && first->type != JSON_ARRAY))
+        return second;
+    merge_into(a, first, second);
+    return first;
+}
+
+/* What Go's decoder does to a struct or list that it meets a second time: it writes over the first. */
+static void merge_into(struct arena *a, struct json *first, const struct json *second)
+{
+    struct json *v, *old;
+
+    json_each_member(m, second) {
+        old = json_getn(first, m->key, m->key_len);
+        json_setn(a, first, m->key, m->key_len, old ? second_value(a, old, m->val) : m->val);
+    }
+    if (second->type != JSON_ARRAY)
+        return;
+    json_each(v, second) {
+        if (v_i >= first->len)
+            json_append(a, first, v);
+        else
+            first->items[v_i] = second_value(a, first->items[v_i], v);
+    }
+    first->len = second->len;
+}
+
+/* Equal keys, which the parser kept side by side, become one. */
+static void merge_duplicates(struct arena *a, struct json *v)
+{
+    struct json *item, *once;
+
+    json_each(item, json_is(v, JSON_ARRAY) ? v : NULL)
+        merge_duplicates(a, item);
+    if (!json_is(v, JSON_OBJECT))
+        return;
+    once = json_object(a);
+    json_each_member(m, v) {
+        struct json *old = json_getn(once, m->key, m->key_len);
+
+        merge_duplicates(a, m->val);
+        json_setn(a, once, m->key, m->key_len, old ? second_value(a, old, m->val) : m->val);
+    }
+    *v = *once;
+}
+
 int codec_parse(struct json **out, struct arena *a, enum codec_media media, struct slice bytes,
                 struct codec_notes *notes, struct err *err)
 {
     struct duplicates d = { .notes = notes, .media = media };
-    struct json_opts opts = { .on_duplicate = notes ? on_duplicate : NULL, .ctx = &d };
+    struct json_opts opts = {
+        .on_duplicate = on_duplicate, .ctx = &d, .keep_duplicates = media == MEDIA_JSON,
+    };
     struct json *tree;
 
     if (media == MEDIA_YAML) {
@@ -88,6 +143,8 @@ int codec_parse(struct json **out, struct arena *a, enum codec_media media, stru
     } else if (json_parse(&tree, a, bytes.p, bytes.len, &opts, err) < 0) {
         return codec_syntax_explain(bytes, err);
     }
+    if (d.n && media == MEDIA_JSON)
+        merge_duplicates(a, tree);
     *out = tree;
     return 0;
 }

@@ -1,6 +1,7 @@
 /* core/object/rules.c -- the general part of the rules: which row a kind has, and what every write does. */
 #include "core/base/check.h"
 #include "core/object/rules_impl.h"
+#include "core/object/rules_warn.h"
 
 static const struct rules_row *const tables[] = {
     rules_core_rows, rules_event_rows, rules_net_rows, rules_apps_rows, rules_pod_rows,
@@ -140,6 +141,8 @@ void rules_validate_create(struct causes *out, const struct json *obj, const str
         row->create(out, obj, ctx);
     if (out->len == 0)
         rules_meta_create(out, obj, kind, rules_fmt_path_segment);
+    if (out->len == 0)
+        rules_warn_create(obj, kind, ctx);
 }
 
 void rules_validate_update(struct causes *out, const struct json *obj, const struct json *old,
@@ -161,4 +164,6 @@ void rules_validate_update(struct causes *out, const struct json *obj, const str
     }
     if (row->update)
         row->update(out, obj, old, ctx);
+    if (out->len == 0)
+        rules_warn_update(obj, old, kind, ctx);
 }

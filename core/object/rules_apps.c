@@ -17,7 +17,7 @@ static void check_template(struct causes *c, const struct rules_path *p, const s
     struct err err = ERR_INIT;
 
     (void)old_spec;
-    if (!selector) {
+    if (!json_is(selector, JSON_OBJECT)) {
         rules_required(c, RULES_AT(p, "selector"), "");
     } else {
         rules_check_selector(c, RULES_AT(p, "selector"), selector);
