@@ -39,7 +39,7 @@ struct api *api_free(struct api *api)
     api_watch_stop_all(api);
     api_alloc_free(api->alloc);
     api_node_link_free(api->nodes);
-    buf_deinit(&api->openapi_v2);
+    buf_deinit(&api->openapi_index);
     mem_free(api->issuer);
     mem_free(api->advertise);
     return mem_free(api);

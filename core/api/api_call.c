@@ -50,9 +50,13 @@ static int authorize(struct api_call *c)
     }
     if (auth_allows(&c->user, &ask))
         return 0;
-    if (!r->kind)
-        return api_fail(c, status_new(c->a, 403, "Forbidden",
-            "forbidden: User \"%s\" cannot %s path \"%s\"", c->user.name, ask.verb, c->path));
+    if (!r->kind) {
+        struct status *s = status_new(c->a, 403, "Forbidden",
+            "forbidden: User \"%s\" cannot %s path \"%s\"", c->user.name, ask.verb, c->path);
+
+        s->kind = "";
+        return api_fail(c, s);
+    }
     what = *ask.subresource ? arena_printf(c->a, "%s/%s", ask.resource, ask.subresource) : ask.resource;
     what = arena_printf(c->a, "User \"%s\" cannot %s resource \"%s\" in API group \"%s\" %s",
                         c->user.name, ask.verb, what, ask.group, *ask.ns ?
@@ -107,9 +111,16 @@ static void job_done(struct job *j)
     c->on_done(c);
 }
 
+static bool is_openapi(const struct api_call *c)
+{
+    return !c->route.kind && str_starts(c->path, "/openapi/");
+}
+
 /* Allocations of Services are ordered by one key; all other writes are ordered by the store alone. */
 static const char *job_key(const struct api_call *c)
 {
+    if (is_openapi(c))
+        return "openapi";
     return c->route.kind == kind_service() && c->route.verb != API_LIST ? "services" : "";
 }
 
@@ -121,6 +132,8 @@ void api_call_dispatch(struct api_call *c)
 
     /* Subresources that are no write of the object itself (scale, token, ...) are jobs too. */
     if (c->route.sub && c->route.verb == API_GET && !str_eq(c->route.sub->name, "status"))
+        where = RUN_READ;
+    if (is_openapi(c))                           /* milliseconds of work */
         where = RUN_READ;
     switch (where) {
     case RUN_INLINE:

@@ -66,7 +66,7 @@ struct api_call {
     const char *method, *path;
     struct api_query query;
     struct slice body;
-    const char *content_type, *accept, *user_agent;
+    const char *content_type, *accept, *user_agent, *if_none_match;
     struct auth_user user;
     struct api_route route;
     struct api_options opt;
@@ -80,7 +80,8 @@ struct api_call {
     const struct json *tree;
     struct buf text;
     const char *text_type;
-    const char *location;
+    const char *etag;                       /* or NULL */
+    bool lasting;                           /* the answer may be kept for ever */
 };
 
 struct api_strategy;
@@ -98,7 +99,7 @@ struct api {
     struct admit_lookup lookup;
     struct list watches;                    /* open HTTP watches, on loop */
     bool ready;
-    struct buf openapi_v2, discovery_v2;    /* made at first use, on loop */
+    struct buf openapi_index;               /* made at first use, by jobs of one key */
 };
 
 struct api_call *api_call_new(struct api *api, struct loop *home);
@@ -209,6 +210,7 @@ int api_alloc_service(struct api_call *c, struct json *svc, const struct json *o
 /* api_discovery.c, api_openapi.c: paths that are no resource; -1 with 404 when unknown. */
 int api_nonresource(struct api_call *c);
 int api_openapi(struct api_call *c);
+int api_page_not_found(struct api_call *c);          /* 404 in plain text, for paths that nothing stands behind */
 
 /* api_http.c, api_watch.c, api_connect.c: HTTP only. api_http_answer frees the call. */
 void api_http_answer(struct api_call *c, struct http_req *req);

@@ -304,9 +304,13 @@ static int health(struct api_call *c)
     static const char *const checks[] = { "ping", "log", "etcd", "informer-sync",
                                           "poststarthook/start-apiserver-admission-initializer" };
     _cleanup_buf_ struct buf out = BUF_INIT;
-    const char *name = c->path[0] == '/' ? c->path + 1 : c->path;
-    bool ready = c->api->ready || str_starts(name, "livez");
+    const char *name = c->path[0] == '/' ? c->path + 1 : c->path, *one = strchr(name, '/');
+    bool ready = c->api->ready || str_starts(name, "livez"), known = !one || !one[1];
 
+    for (size_t i = 0; i < ARRAY_LEN(checks); i++)
+        known = known || str_eq(one + 1, checks[i]);
+    if (!known)
+        return api_page_not_found(c);
     if (!api_query_get(&c->query, "verbose") && ready)
         return text(c, 200, "ok");
     for (size_t i = 0; i < ARRAY_LEN(checks); i++)
@@ -349,6 +353,13 @@ static int jwks(struct api_call *c)
 {
     struct err err = ERR_INIT;
 
+    if (!str_empty(c->accept) && !strstr(c->accept, "jwk-set+json") && !strstr(c->accept, "*/*") &&
+        !strstr(c->accept, "application/*")) {
+        struct status *s = status_new(c->a, 406, "NotAcceptable", "only the following media types are "
+                                      "accepted: application/jwk-set+json");
+
+        return api_fail(c, s);
+    }
     buf_str(&c->text, "{\"keys\":[");
     if (crypto_key_jwk(&c->text, c->api->sa_key, &err) < 0)
         return api_fail(c, status_internal(c->a, err.msg));
@@ -358,9 +369,32 @@ static int jwks(struct api_call *c)
     return 0;
 }
 
+/* Where a stranger that trusts the issuer finds the keys. */
+static int openid(struct api_call *c)
+{
+    static const struct { const char *key, *value; } lists[] = {
+        { "response_types_supported", "id_token" }, { "subject_types_supported", "public" },
+        { "id_token_signing_alg_values_supported", "ES256" },
+    };
+    struct json *o = json_object(c->a);
+
+    json_set_str(c->a, o, "issuer", c->api->issuer);
+    json_set(c->a, o, "jwks_uri", json_fmt(c->a, "https://%s/openid/v1/jwks",
+                                           c->api->advertise ? c->api->advertise : "localhost"));
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        struct json *list = json_array(c->a);
+
+        json_append(c->a, list, json_str(c->a, lists[i].value));
+        json_set(c->a, o, lists[i].key, list);
+    }
+    c->tree = o;
+    c->code = 200;
+    return 0;
+}
+
 static int root(struct api_call *c)
 {
-    static const char *const fixed[] = { "/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2",
+    static const char *const fixed[] = { "/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2",
                                          "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version" };
     struct json *o = json_object(c->a), *list = json_array(c->a);
 
@@ -370,6 +404,11 @@ static int root(struct api_call *c)
     c->tree = o;
     c->code = 200;
     return 0;
+}
+
+int api_page_not_found(struct api_call *c)
+{
+    return text(c, 404, "404 page not found\n");
 }
 
 /* --- routes */
@@ -394,11 +433,9 @@ static int discover_root(struct api_call *c, bool core)
 {
     int form = wants_aggregated(c);
 
-    if (form < 0 && api_negotiate(c) < 0)
+    if (form <= 0 && api_negotiate(c) < 0)
         return -1;
     if (form > 0) {
-        _cleanup_buf_ struct buf b = BUF_INIT;
-
         json_write(&c->text, aggregated(c->a, core));
         c->text_type = AGGREGATED;
         c->code = 200;
@@ -415,23 +452,24 @@ static int discover_group(struct api_call *c, const char *path)
 
     if (v && v[strlen(v) - 1] == '/')
         v = arena_strndup(c->a, v, strlen(v) - 1);
-    if (v)
-        return is_served(group, v) ? answer(c, resource_list(c->a, group, v)) : not_found(c);
+    if (v && !strchr(v, '/') && is_served(group, v))
+        return answer(c, resource_list(c->a, group, v));
     for (unsigned g = 0; g < schema_group_count(); g++) {
         struct json *o = str_eq(schema_group_name(g), group)
             ? group_object(c->a, g, head(c->a, "APIGroup", "v1")) : NULL;
 
         if (o)
-            return answer(c, o);
+            return v ? not_found(c) : answer(c, o);
     }
-    return not_found(c);
+    return api_page_not_found(c);
 }
 
 static int discover(struct api_call *c)
 {
     const char *p = c->path;
+    bool list = str_eq(p, "/apis") || str_eq(p, "/apis/");       /* upstream's does not look at the method */
 
-    if (!str_eq(c->method, "GET") && !str_eq(c->method, "HEAD")) {
+    if (!list && !str_eq(c->method, "GET")) {
         struct status *s = status_new(c->a, 405, "MethodNotAllowed",
                                       "the server does not allow this method on the requested resource");
 
@@ -440,7 +478,7 @@ static int discover(struct api_call *c)
     }
     if (str_eq(p, "/api") || str_eq(p, "/api/"))
         return discover_root(c, true);
-    if (str_eq(p, "/apis") || str_eq(p, "/apis/"))
+    if (list)
         return discover_root(c, false);
     if (api_negotiate(c) < 0)
         return -1;
@@ -455,14 +493,16 @@ int api_nonresource(struct api_call *c)
         { "/api", discover, false }, { "/livez", health, false }, { "/readyz", health, false },
         { "/healthz", health, false }, { "/version", version, false }, { "/openapi", api_openapi, false },
         { "/openid/v1/jwks", jwks, true }, { "/", root, true },
+        { "/.well-known/openid-configuration", openid, true },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         size_t len = strlen(rows[i].prefix);
 
         if (rows[i].exact ? str_eq(c->path, rows[i].prefix)
-                          : strncmp(c->path, rows[i].prefix, len) == 0)
+                          : strncmp(c->path, rows[i].prefix, len) == 0 &&
+                            (!c->path[len] || c->path[len] == '/' || str_eq(rows[i].prefix, "/api")))
             return rows[i].run(c);
     }
-    return not_found(c);
+    return api_page_not_found(c);
 }

@@ -180,6 +180,8 @@ void api_encode(struct api_call *c)
     } else if (c->text_type && strcmp(c->text_type, "application/json") != 0) {
         return;
     }
+    if (c->text_type && !*c->text_type)      /* no body at all */
+        return;
     c->text_type = c->text_type ? c->text_type : "application/json";
     to_yaml_or_pretty(c);
     if (c->text.len && c->text.p[c->text.len - 1] != '\n')

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #define WARNINGS_MAX CODEC_NOTES_MAX
-#define FIELDS_MAX (WARNINGS_MAX + 4)
+#define FIELDS_MAX (WARNINGS_MAX + 5)
 
 static void free_call(void *owner)
 {
@@ -30,7 +30,9 @@ static unsigned fields_of(struct api_call *c, struct http_field out[FIELDS_MAX])
 {
     unsigned n = 0;
 
-    out[n++] = (struct http_field){ "Cache-Control", "no-cache, private" };
+    out[n++] = (struct http_field){ "Cache-Control", c->lasting ? "public, immutable" : "no-cache, private" };
+    if (c->etag)
+        out[n++] = (struct http_field){ "Etag", c->etag };
     if (c->status && c->status->retry_after_s)
         out[n++] = (struct http_field){ "Retry-After", arena_printf(c->a, "%d",
                                                                     c->status->retry_after_s) };
@@ -45,7 +47,7 @@ void api_http_answer(struct api_call *c, struct http_req *req)
 {
     struct http_field fields[FIELDS_MAX];
     struct http_answer a = {
-        .status = c->code, .type = c->text_type, .fields = fields, .n_fields = fields_of(c, fields),
+        .status = c->code, .type = *c->text_type ? c->text_type : NULL, .fields = fields, .n_fields = fields_of(c, fields),
         .body = c->text.p, .len = c->text.len, .release = free_call, .owner = c,
     };
 
@@ -94,6 +96,7 @@ void api_on_request(struct http_req *req, void *ctx)
     c->accept = http_req_field(req, "accept");
     c->content_type = http_req_field(req, "content-type");
     c->user_agent = http_req_field(req, "user-agent");
+    c->if_none_match = http_req_field(req, "if-none-match");
     api_query_parse(&c->query, c->a, req->query);
     if (authenticate(c, req) < 0) {
         api_encode(c);

@@ -67,6 +67,14 @@ static const char *join_tail(struct api_call *c, const struct parts *p, unsigned
     return tail;
 }
 
+static bool group_is_served(const char *group)
+{
+    for (unsigned i = 0; i < kind_count(); i++)
+        if (kind_by_id(i)->served && str_eq(kind_by_id(i)->group, group))
+            return true;
+    return false;
+}
+
 /* What a method means on a collection, an object, or a subresource that is no object. */
 static int pick_verb(struct api_call *c)
 {
@@ -186,6 +194,8 @@ int api_route_parse(struct api_call *c)
     } else {
         return 0;
     }
+    if (!group_is_served(group))
+        return 0;                            /* a path that nothing stands behind */
     if (str_eq(p.v[at], "watch") && p.len > at + 1) {        /* the old spelling of ?watch=1 */
         struct api_param *more = arena_alloc(c->a, (c->query.len + 2) * sizeof(*more));
 

@@ -248,6 +248,8 @@ local function derived_zero(f)
     if by_id[f.t] and not by_id[f.t].scalar or struct_like[f.t] then return true end
     return not f.oe and (f.t == "string" or f.t == "bool" or f.t:find("^int") ~= nil)
 end
+-- The facts of what OpenAPI says are missing where a type is published only inside another.
+local required_inside = { ["core.v1.EphemeralContainerCommon name"] = true }
 local seen = {}
 local function known(what, record, names)
     for _, key in ipairs(record) do
@@ -277,7 +279,7 @@ local function field_words(t, f, pkg)
     if not f.oe then add("always") end
     if f.oz then add("omitzero") end
     if f.str then add("asstring") end
-    if f.r then add("required") end
+    if f.r or required_inside[t.t .. " " .. f.n] then add("required") end
     if f.rq then add("+required") end
     if f.opt then add("+optional") end
     if f.null then add("nullable") end
@@ -296,7 +298,7 @@ local function field_words(t, f, pkg)
     if f.wrap then add("wrap=" .. f.wrap) end
     if f.pn then add("pn=" .. f.pn) end
     if f.w and f.w ~= derived_wire(f) then add("wire=" .. f.w) end
-    if (f.dz == 1) ~= derived_zero(f) then add(f.dz and "zero" or "nozero") end
+    if t.oa and (f.dz == 1) ~= derived_zero(f) then add(f.dz and "zero" or "nozero") end
     local name = go[t.t .. " " .. f.n]
     if name then add("go=" .. name) end
     if f.fg then add("gate=" .. table.concat(f.fg, ",")) end
@@ -338,6 +340,8 @@ local function wrap(out, words, indent)
     out[#out + 1] = line
 end
 
+-- Registered in every group, which the facts show for the core only.
+local everywhere = { ["meta.v1.DeleteOptions"] = true, ["meta.v1.WatchEvent"] = true }
 local function write_type(out, t, p)
     known("type", t, "t pb oa gvk mt un union life v same scalar oat fmt f")
     local _, name = package_of(t.t)
@@ -345,7 +349,9 @@ local function write_type(out, t, p)
     local function add(word) words[#words + 1] = word end
     if t.pb ~= (p.pb and p.pb .. "." .. name) then add("pb=" .. (t.pb or "-")) end
     if t.oa ~= (p.openapi and p.openapi .. "." .. name) then add("openapi=" .. (t.oa or "-")) end
-    if t.gvk then
+    if everywhere[t.t] then
+        add("kind=" .. table.concat(t.gvk, ",") .. ",*")
+    elseif t.gvk then
         if #t.gvk == 1 and p.gv and t.gvk[1] == p.gv .. "/" .. name then add("kind")
         else add("kind=" .. table.concat(t.gvk, ",")) end
     end
