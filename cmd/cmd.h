@@ -1,12 +1,15 @@
-/* cmd/cmd.h -- the subcommands: each is given its own argv (argv[0] is its name) and returns the exit status:
- * 0, 1 failure, 2 wrong use. */
+/* cmd/cmd.h -- the subcommands: each is given its own argv (argv[0] is its name) and returns
+ * the exit status: 0, 1 failure, 2 wrong use. */
 #ifndef CMD_CMD_H
 #define CMD_CMD_H
 
 int cmd_server(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
-/* "inro COMMAND: text" on stderr; returns 1. */
+/* "inro COMMAND: text" on stderr; 1 and 2. */
 int cmd_fail(const char *command, const char *text);
+int cmd_misuse(const char *command, const char *text);
+/* Prints intro, then the flags of the command (one CONFIG_*); 0. */
+int cmd_help(const char *intro, unsigned command);
 
 #endif

@@ -1,4 +1,5 @@
-/* cmd_lock.c -- record locks of fcntl: the kernel knows the holder's process and forgets it when that ends. */
+/* cmd_lock.c -- record locks of fcntl: the kernel knows the holder's process and forgets it
+ * when that ends. */
 #include "cmd/cmd_lock.h"
 
 #include <errno.h>
@@ -30,7 +31,8 @@ int cmd_lock_take(const char *dir, const char *flag, struct err *err)
     if (errno != EAGAIN && errno != EACCES)
         return err_sys(err, "%s %s: lock", flag, dir);
     if (fcntl(fd, F_GETLK, &whole) == 0 && whole.l_type != F_UNLCK && whole.l_pid > 0)
-        return err_set(err, ERR_EXISTS, "%s %s is in use by another inro server (process %d)", flag, dir,
+        return err_set(err, ERR_EXISTS, "%s %s is in use by another inro server (process %d)", flag,
+                       dir,
                        (int)whole.l_pid);
     return err_set(err, ERR_EXISTS, "%s %s is in use by another inro server", flag, dir);
 }

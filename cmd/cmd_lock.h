@@ -6,7 +6,8 @@
 
 #include "core/base/err.h"
 
-/* The lock is a file "lock" in dir, held by this process until it ends. ERR_EXISTS names the flag and the holder. */
+/* The lock is a file "lock" in dir, held by this process until it ends. ERR_EXISTS names the
+ * flag and the holder. */
 int cmd_lock_take(const char *dir, const char *flag, struct err *err);
 /* The process that holds it; 0: nobody. */
 int cmd_lock_holder(const char *dir, pid_t *out, struct err *err);

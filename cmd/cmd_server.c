@@ -1,4 +1,5 @@
-/* cmd_server.c -- the parent: prepares, starts the roles, starts them again, ends them. One thread, no request. */
+/* cmd_server.c -- the parent: prepares, starts the roles, starts them again, ends them. One
+ * thread, no request. */
 #include "cmd/cmd.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@
 #include "core/base/fd.h"
 #include "core/base/log.h"
 #include "core/loop/child.h"
-#include "out/gen/version.h"
+#include "gen/version.h"
 
 #define AGAIN_MIN_MS 20                  /* until a role that ended is started again; doubles */
 #define AGAIN_MAX_MS 10000
@@ -122,7 +123,8 @@ static void on_exit_role(struct child *c, int status, int sig, void *ctx)
         return;
     }
     role_again(sr);
-    log_error("role ended", "which=%s status=%d signal=%d restart_ms=%lld", role_rows[sr->id].verb, status,
+    log_error("role ended", "which=%s status=%d signal=%d restart_ms=%lld", role_rows[sr->id].verb,
+              status,
               sig, (long long)sr->wait_ms);
 }
 
@@ -141,7 +143,8 @@ static int role_spawn(struct server_role *sr, struct err *err)
 {
     struct child_opts opts = {
         .verb = role_rows[sr->id].verb, .env = (const char *const *)environ,
-        .fds = { sr->fds[0], sr->fds[1], -1 }, .on_msg = on_role_msg, .on_exit = on_exit_role, .ctx = sr,
+        .fds = { sr->fds[0], sr->fds[1], -1 }, .on_msg = on_role_msg, .on_exit = on_exit_role,
+            .ctx = sr,
     };
     _cleanup_buf_ struct buf config = BUF_INIT;
 
@@ -256,7 +259,8 @@ static void on_signal(struct loop_io *io, unsigned events)
 /* The store's folder belongs to the user of the control role, with what is in it. */
 static int prepare_store(const struct config *c, struct err *err)
 {
-    static const char *const files[] = { "state.db", "state.db-wal", "state.db-shm", "state.db-journal" };
+    static const char *const files[] = { "state.db", "state.db-wal", "state.db-shm",
+                                         "state.db-journal" };
     char *path = arena_printf(c->a, "%s/server/db", c->data_dir);
     _cleanup_fd_ int dir = -1;
     uid_t uid = role_uid();
@@ -273,7 +277,8 @@ static int prepare_store(const struct config *c, struct err *err)
     if (fchown(dir, uid, uid) < 0 && errno != EINVAL && errno != EPERM)
         return err_sys(err, "give %s to user %u", path, uid);
     for (size_t i = 0; i < ARRAY_LEN(files); i++)
-        if (fchownat(dir, files[i], uid, uid, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT && errno != EINVAL &&
+        if (fchownat(dir, files[i], uid, uid, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT &&
+            errno != EINVAL &&
             errno != EPERM)
             return err_sys(err, "give %s/%s to user %u", path, files[i], uid);
     return 0;
@@ -286,7 +291,8 @@ static int make_dir(const char *path, const char *flag, struct err *err)
     if (fd_mkdirs(path, 0755, &why) == 0 && access(path, W_OK | X_OK) == 0)
         return 0;
     if (geteuid() != 0)
-        return err_set(err, ERR_DENIED, "%s %s cannot be written by user %u: run as root, or name another folder",
+        return err_set(err, ERR_DENIED,
+                       "%s %s cannot be written by user %u: run as root, or name another folder",
                        flag, path, geteuid());
     if (why.code)
         return err_set(err, ERR_FAILED, "%s: %s", flag, why.msg);
@@ -301,18 +307,23 @@ static int prepare(struct server *s, struct err *err)
 
     if (!c->disable_agent && geteuid() != 0)
         return err_set(err, ERR_DENIED, "a node needs root: run as root, or use --disable-agent");
-    if (make_dir(c->data_dir, "--data-dir", err) < 0 || make_dir(c->run_dir, "--run-dir", err) < 0 ||
-        cmd_lock_take(c->run_dir, "--run-dir", err) < 0 || cmd_lock_take(c->data_dir, "--data-dir", err) < 0)
+    if (make_dir(c->data_dir, "--data-dir", err) < 0 || make_dir(c->run_dir, "--run-dir",
+                                                                 err) < 0 ||
+        cmd_lock_take(c->run_dir, "--run-dir", err) < 0 || cmd_lock_take(c->data_dir, "--data-dir",
+                                                                         err) < 0)
         return -1;
-    if (listen_tcp(&s->roles[ROLE_CONTROL].fds[0], c->bind_address, (uint16_t)c->https_listen_port, err) < 0)
+    if (listen_tcp(&s->roles[ROLE_CONTROL].fds[0], c->bind_address, (uint16_t)c->https_listen_port,
+                   err) < 0)
         return err_wrap(err, "--https-listen-port %d", (int)c->https_listen_port);
     if (pki_load(&s->pki, c, env_wall_s(env_real()), err) < 0 || prepare_store(c, err) < 0)
         return -1;
-    kc.server = arena_printf(c->a, "https://%s:%d", listen_local(c->bind_address), (int)c->https_listen_port);
+    kc.server = arena_printf(c->a, "https://%s:%d", listen_local(c->bind_address),
+                             (int)c->https_listen_port);
     kc.ca_pem = s->pki.server_ca;
     kc.cert_pem = s->pki.v[PKI_ADMIN].cert;
     kc.key_pem = s->pki.v[PKI_ADMIN].key;
-    if (!str_empty(c->write_kubeconfig) && kubeconfig_write(&kc, c->write_kubeconfig, mode, err) < 0)
+    if (!str_empty(c->write_kubeconfig) && kubeconfig_write(&kc, c->write_kubeconfig, mode,
+                                                            err) < 0)
         return err_wrap(err, "--write-kubeconfig %s", c->write_kubeconfig);
     return 0;
 }
@@ -331,7 +342,8 @@ static int begin(struct server *s, struct err *err)
     s->signals = signalfd(-1, &set, SFD_CLOEXEC);
     if (s->signals < 0)
         return err_sys(err, "signals");
-    if (config_derive(s->config, err) < 0 || prepare(s, err) < 0 || loop_new(&s->loop, env_real(), err) < 0 ||
+    if (config_derive(s->config, err) < 0 || prepare(s, err) < 0 || loop_new(&s->loop, env_real(),
+                                                                             err) < 0 ||
         loop_io_add(s->loop, &s->on_signal, s->signals, LOOP_READ, on_signal, err) < 0)
         return -1;
     s->roles[ROLE_CONTROL].wanted = true;
@@ -353,39 +365,34 @@ static void server_deinit(struct server *s)
     config_free(s->config);
 }
 
-static int help(void)
-{
-    _cleanup_buf_ struct buf text = BUF_INIT;
-
-    buf_str(&text, "usage: inro server [flags]\n\n"
-                   "Runs a whole cluster on this machine: API, controllers, scheduler, and (as root) a node with\n"
-                   "its containers, Services and DNS. SIGTERM ends it; the containers go on, and the next start\n"
-                   "takes them over.\n\n"
-                   "  inro server &\n"
-                   "  KUBECONFIG=/etc/inro/inro.yaml kubectl get nodes\n");
-    config_help(&text, CONFIG_SERVER);
-    fputs(text.p, stdout);
-    return 0;
-}
+static const char intro[] =
+    "usage: inro server [flags]\n\n"
+    "Runs a whole cluster on this machine: API, controllers, scheduler and (as root) a node with\n"
+    "its containers, Services and DNS. SIGTERM ends it; the containers go on, and the next start\n"
+    "takes them over.\n\n"
+    "  inro server &\n"
+    "  KUBECONFIG=/etc/inro/inro.yaml kubectl get nodes\n";
 
 int cmd_server(int argc, char **argv)
 {
     struct server s = { .signals = -1, .begun_ms = env_mono_ms(env_real()) };
-    struct config_input in = { .command = CONFIG_SERVER, .argc = argc, .argv = argv, .env = environ };
+    struct config_input in = { .command = CONFIG_SERVER, .argc = argc, .argv = argv,
+                               .env = environ };
     struct err err = ERR_INIT;
 
     for (size_t i = 0; i < ROLE_MAX; i++)
         s.roles[i] = (struct server_role){ .server = &s, .id = (enum role_id)i, .fds = { -1, -1 } };
     if (config_parse(&s.config, &in, &err) < 0)
-        return cmd_fail("server", err.msg) + 1;
+        return cmd_misuse("server", err.msg);
     if (s.config->help) {
         config_free(s.config);
-        return help();
+        return cmd_help(intro, CONFIG_SERVER);
     }
     if (s.config->operands.n)
-        return cmd_fail("server", "takes no arguments, only flags (see --help)") + 1;
+        return cmd_misuse("server", "takes no arguments, only flags (see --help)");
     log_setup("server", config_log_level(s.config), config_log_format(s.config));
-    log_info("starting", "version=%s commit=%s data-dir=%s", INRO_VERSION, INRO_COMMIT, s.config->data_dir);
+    log_info("starting", "version=%s commit=%s data-dir=%s", INRO_VERSION, INRO_COMMIT,
+             s.config->data_dir);
     for (unsigned i = 0; i < s.config->ignored.n; i++)
         log_warn("flag without meaning here", "flag=--%s", s.config->ignored.v[i]);
     if (begin(&s, &err) < 0) {

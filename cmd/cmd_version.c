@@ -1,17 +1,19 @@
+/* cmd_version.c -- what this binary is, and what is inside it. */
 #include "cmd/cmd.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
 #include "cmd/config.h"
-#include "out/gen/version.h"
+#include "gen/version.h"
 
 static void print_json(void)
 {
     const char *p = INRO_DEPS;
     bool first = true;
 
-    printf("{\"version\":\"%s\",\"commit\":\"%s\",\"date\":\"%s\",\"libraries\":{", INRO_VERSION, INRO_COMMIT,
+    printf("{\"version\":\"%s\",\"commit\":\"%s\",\"date\":\"%s\",\"libraries\":{", INRO_VERSION,
+           INRO_COMMIT,
            INRO_COMMIT_DATE);
     for (; *p; p = strchr(p, '\n') + 1) {
         int name = (int)strcspn(p, " "), value = (int)strcspn(p + name + 1, "\n");
@@ -24,21 +26,20 @@ static void print_json(void)
 
 int cmd_version(int argc, char **argv)
 {
-    struct config_input in = { .command = CONFIG_VERSION, .argc = argc, .argv = argv, .file = "/dev/null" };
+    struct config_input in = { .command = CONFIG_VERSION, .argc = argc, .argv = argv,
+                               .file = "/dev/null" };
     _cleanup_(config_freep) struct config *c = NULL;
-    _cleanup_buf_ struct buf text = BUF_INIT;
     struct err err = ERR_INIT;
 
     if (config_parse(&c, &in, &err) < 0)
-        return cmd_fail("version", err.msg) + 1;
-    if (c->help) {
-        buf_str(&text, "usage: inro version [flags]\n\nPrints the version, and those of the libraries inside.\n");
-        config_help(&text, CONFIG_VERSION);
-        fputs(text.p, stdout);
-    } else if (str_eq(c->output, "json")) {
+        return cmd_misuse("version", err.msg);
+    if (c->help)
+        return cmd_help("usage: inro version [flags]\n\n"
+                        "Prints the version, and those of the libraries inside.\n", CONFIG_VERSION);
+    if (str_eq(c->output, "json")) {
         print_json();
     } else if (!str_empty(c->output)) {
-        return cmd_fail("version", "--output: only json is known") + 1;
+        return cmd_misuse("version", "--output: only json is known");
     } else if (c->short_form) {
         puts(INRO_VERSION);
     } else {

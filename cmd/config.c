@@ -37,14 +37,16 @@ const struct config_flag config_flags[] = {
     { "node-name", 0, CONFIG_TEXT, S | CONFIG_STOP, AT(node_name), NULL, "NAME",
       "name of this node (default: the host's)", config_check_node_name, false },
     { "node-ip", 'i', CONFIG_TEXT, S, AT(node_ip), NULL, "IP",
-      "address of this node (default: of the link with the default route)", config_check_ip, false },
+      "address of this node (default: of the link with the default route)", config_check_ip,
+          false },
     { "node-label", 0, CONFIG_LIST, S, AT(node_label), NULL, "KEY=VALUE",
       "label of this node", config_check_label, false },
     { "node-taint", 0, CONFIG_LIST, S, AT(node_taint), NULL, "KEY=VALUE:EFFECT",
       "taint of this node", config_check_taint, false },
     { "resolv-conf", 0, CONFIG_TEXT, S, AT(resolv_conf), "/etc/resolv.conf", "FILE",
       "name servers for names outside the cluster", NULL, false },
-    { "private-registry", 0, CONFIG_TEXT, S | CONFIG_IMAGE, AT(private_registry), "/etc/inro/registries.yaml",
+    { "private-registry", 0, CONFIG_TEXT, S | CONFIG_IMAGE, AT(private_registry),
+      "/etc/inro/registries.yaml",
       "FILE", "mirrors, credentials and certificates of image registries", NULL, false },
 
     { "cluster-cidr", 0, CONFIG_TEXT, S, AT(cluster_cidr), "10.42.0.0/16", "NET",
@@ -74,15 +76,18 @@ const struct config_flag config_flags[] = {
     { "log-format", 0, CONFIG_TEXT, ST, AT(log_format), "text", "FORMAT",
       "text or json", config_check_format, false },
     { "debug", 0, CONFIG_BOOL, ST, AT(debug), NULL, NULL, "as --log-level debug", NULL, false },
-    { "v", 'v', CONFIG_INT, ST, AT(verbosity), "0", "N", "as in Kubernetes: from 4 on, --log-level debug",
+    { "v", 'v', CONFIG_INT, ST, AT(verbosity), "0", "N",
+      "as in Kubernetes: from 4 on, --log-level debug",
       NULL, false },
 
     { "name", 0, CONFIG_TEXT, CONFIG_IMAGE, AT(name), NULL, "NAME",
       "import: name of the image, instead of those in the file", NULL, true },
-    { "quiet", 'q', CONFIG_BOOL, CONFIG_IMAGE, AT(quiet), NULL, NULL, "no progress; ls: only names", NULL, true },
+    { "quiet", 'q', CONFIG_BOOL, CONFIG_IMAGE, AT(quiet), NULL, NULL, "no progress; ls: only names",
+      NULL, true },
     { "output", 'o', CONFIG_TEXT, CONFIG_IMAGE | CONFIG_VERSION, AT(output), NULL, "FORMAT",
       "json, instead of text", NULL, true },
-    { "short", 0, CONFIG_BOOL, CONFIG_VERSION, AT(short_form), NULL, NULL, "the version alone", NULL, true },
+    { "short", 0, CONFIG_BOOL, CONFIG_VERSION, AT(short_form), NULL, NULL, "the version alone",
+      NULL, true },
     { "all", 0, CONFIG_BOOL, CONFIG_STOP, AT(all), NULL, NULL,
       "end all pods too and remove every trace of them", NULL, true },
     { "help", 'h', CONFIG_BOOL, ~0u, AT(help), NULL, NULL, "this text", NULL, true },
@@ -141,7 +146,8 @@ static bool config_is_bool(const struct config_flag *f)
 struct config_args { const struct config_input *in; int at; struct arena *a; };
 
 /* The first mention in a source replaces what weaker sources said, the next ones add to it. */
-static void add(struct config_entries *out, const struct config_flag *f, const char *value, const char *source)
+static void add(struct config_entries *out, const struct config_flag *f, const char *value,
+                const char *source)
 {
     bool again = false;
 
@@ -258,7 +264,8 @@ static void env_read(struct config_entries *out, struct arena *a, const struct c
 static int bool_read(const char *text, bool *out, struct err *err)
 {
     static const struct { const char *text; bool value; } words[] = {
-        { "true", true }, { "1", true }, { "yes", true }, { "false", false }, { "0", false }, { "no", false },
+        { "true", true }, { "1", true }, { "yes", true }, { "false", false }, { "0", false },
+            { "no", false },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
@@ -269,7 +276,8 @@ static int bool_read(const char *text, bool *out, struct err *err)
     return err_set(err, ERR_INVALID, "\"%s\" is neither true nor false", text);
 }
 
-static int list_add(struct config_list *l, struct arena *a, const struct config_entry *e, struct err *err)
+static int list_add(struct config_list *l, struct arena *a, const struct config_entry *e,
+                    struct err *err)
 {
     struct slice rest = slice_of(e->value), one;
 
@@ -304,7 +312,8 @@ static int store(struct config *c, const struct config_entry *e, struct err *err
     if (e->flag->type == CONFIG_TEXT)
         *(const char **)at = arena_strdup(c->a, e->value);
     else if (!config_has(&c->ignored, e->flag->name))
-        return list_add(&c->ignored, c->a, &(struct config_entry){ e->flag, e->flag->name, "", true }, err);
+        return list_add(&c->ignored, c->a, &(struct config_entry){ e->flag, e->flag->name, "",
+                                                                   true }, err);
     return 0;
 }
 
@@ -354,10 +363,12 @@ static void entries_deinit(struct config_entries *e)
 }
 
 /* The file is named by --config, else INRO_CONFIG_FILE, else it is the usual one. */
-static int file_read(struct config_entries *out, struct arena *a, const struct config_entries *flags,
+static int file_read(struct config_entries *out, struct arena *a,
+                     const struct config_entries *flags,
                      const struct config_input *in, struct err *err)
 {
-    const char *path = in->file ? in->file : CONFIG_FILE_DEFAULT, *env = env_of(in->env, "INRO_CONFIG_FILE");
+    const char *path = in->file ? in->file : CONFIG_FILE_DEFAULT, *env = env_of(in->env,
+                                                                                "INRO_CONFIG_FILE");
     bool must = false;
 
     if (!str_empty(env)) {
@@ -401,9 +412,11 @@ void config_write(struct buf *out, const struct config *c)
         if (f->type == CONFIG_TEXT) {
             buf_fmt(out, "--%s=%s", f->name, *(const char *const *)at);
             buf_chr(out, '\0');
-        } else if (f->type == CONFIG_INT || f->type == CONFIG_BOOL) {
-            buf_fmt(out, "--%s=%lld", f->name, f->type == CONFIG_INT ? (long long)*(const int64_t *)at
-                                                                     : (long long)*(const bool *)at);
+        } else if (f->type == CONFIG_INT) {
+            buf_fmt(out, "--%s=%lld", f->name, (long long)*(const int64_t *)at);
+            buf_chr(out, '\0');
+        } else if (f->type == CONFIG_BOOL) {
+            buf_fmt(out, "--%s=%d", f->name, *(const bool *)at);
             buf_chr(out, '\0');
         } else if (f->type == CONFIG_LIST) {
             for (const char *const *v = ((const struct config_list *)at)->v; *v; v++) {

@@ -1,9 +1,10 @@
 /* cmd/config.h -- everything that a user can set, as one constant struct.
  *
- * One table (config_flags) names each flag with its type, its initial value and its help; the command line, the
- * environment (INRO_DATA_DIR for --data-dir), the configuration file and --help are all read off it. A flag beats a
- * variable, a variable beats the file, the file beats the initial value. Lists are replaced as a whole by the
- * stronger source; within one source each mention adds, and commas separate items.
+ * One table (config_flags) names each flag with its type, its initial value and its help; the
+ * command line, the environment (INRO_DATA_DIR for --data-dir), the configuration file and
+ * --help are all read off it. A flag beats a variable, a variable beats the file, the file
+ * beats the initial value. Lists are replaced as a whole by the stronger source; within one
+ * source each mention adds, and commas separate items.
  */
 #ifndef CMD_CONFIG_H
 #define CMD_CONFIG_H
@@ -29,7 +30,8 @@ enum {
     CONFIG_STORED = CONFIG_SERVER | CONFIG_IMAGE | CONFIG_STOP,
 };
 
-struct config_list { const char *const *v; unsigned n; };      /* v ends with NULL and is never NULL */
+/* v ends with NULL and is never NULL */
+struct config_list { const char *const *v; unsigned n; };
 
 struct config {
     /* Places. */
@@ -65,7 +67,8 @@ struct config_input {
     int argc;                            /* argv[0] is the command's name */
     char *const *argv;
     char *const *env;                    /* "NAME=value", NULL-terminated */
-    const char *file;                    /* NULL: CONFIG_FILE_DEFAULT; need not exist unless it is asked for */
+    /* NULL: CONFIG_FILE_DEFAULT; need not exist unless it is asked for */
+    const char *file;
 };
 
 /* Errors name the flag, the variable, or the file with its line. */
@@ -90,7 +93,8 @@ void config_help(struct buf *out, unsigned command);
 
 /* --- inside: config_file.c, config_help.c, config_check.c */
 
-enum config_type { CONFIG_TEXT, CONFIG_INT, CONFIG_BOOL, CONFIG_LIST, CONFIG_IGNORED, CONFIG_IGNORED_BOOL };
+enum config_type { CONFIG_TEXT, CONFIG_INT, CONFIG_BOOL, CONFIG_LIST, CONFIG_IGNORED,
+                   CONFIG_IGNORED_BOOL };
 
 struct config_flag {
     const char *name;
@@ -115,7 +119,8 @@ struct config_entry { const struct config_flag *flag; const char *value, *source
 struct config_entries { struct config_entry *v; size_t len, cap; };
 
 /* Adds the entries of a file and of FILE.d in order; must: a missing file is an error. */
-int config_file_read(struct config_entries *out, struct arena *a, const char *path, bool must, struct err *err);
+int config_file_read(struct config_entries *out, struct arena *a, const char *path, bool must,
+                     struct err *err);
 
 int config_check_port(const char *text, struct err *err);
 int config_check_ip(const char *text, struct err *err);

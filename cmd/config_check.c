@@ -2,6 +2,7 @@
 #include "cmd/config.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <stdlib.h>
 
 #include "core/object/rules.h"
@@ -145,7 +146,8 @@ int config_check_format(const char *text, struct err *err)
 /* k3s's parts are accepted: what they name is not here, or is called otherwise (coredns). */
 int config_check_disable(const char *text, struct err *err)
 {
-    static const char *const words[] = { "dns", "proxy", "coredns", "servicelb", "traefik", "local-storage",
+    static const char *const words[] = { "dns", "proxy", "coredns", "servicelb", "traefik",
+                                         "local-storage",
                                          "metrics-server", "runtimes", NULL };
 
     return check_word(text, words, err);
@@ -153,25 +155,29 @@ int config_check_disable(const char *text, struct err *err)
 
 int config_check_cgroup(const char *text, struct err *err)
 {
-    if (strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == strlen(text) &&
-        text[0] != '.' && strlen(text) <= 100)
-        return 0;
-    return err_set(err, ERR_INVALID, "\"%s\" is no name of a control group", text);
+    bool good = text[0] != '.' && strlen(text) <= 100;
+
+    for (const char *p = text; *p; p++)
+        good = good && (isalnum((unsigned char)*p) || strchr("-_.", *p));
+    return good ? 0 : err_set(err, ERR_INVALID, "\"%s\" is no name of a control group", text);
 }
 
 static int check_networks(const struct config *c, struct err *err)
 {
     struct ip4 pods, services, dns;
 
-    if (ip4_parse_net(&pods, c->cluster_cidr, err) < 0 || ip4_parse_net(&services, c->service_cidr, err) < 0)
+    if (ip4_parse_net(&pods, c->cluster_cidr, err) < 0 || ip4_parse_net(&services, c->service_cidr,
+                                                                        err) < 0)
         return -1;
     if (ip4_contains(pods, services.addr) || ip4_contains(services, pods.addr))
-        return err_set(err, ERR_INVALID, "--cluster-cidr %s and --service-cidr %s overlap", c->cluster_cidr,
+        return err_set(err, ERR_INVALID, "--cluster-cidr %s and --service-cidr %s overlap",
+                       c->cluster_cidr,
                        c->service_cidr);
     if (ip4_parse(&dns, c->cluster_dns, err) < 0)
         return err_wrap(err, "--cluster-dns");
     if (!ip4_contains(services, dns.addr))
-        return err_set(err, ERR_INVALID, "--cluster-dns %s is not in --service-cidr %s", c->cluster_dns,
+        return err_set(err, ERR_INVALID, "--cluster-dns %s is not in --service-cidr %s",
+                       c->cluster_dns,
                        c->service_cidr);
     return 0;
 }
@@ -220,7 +226,8 @@ static unsigned distance(const char *a, const char *b)
 
             best = before[j] + 1 < best ? before[j] + 1 : best;
             best = now[j - 1] + 1 < best ? now[j - 1] + 1 : best;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && older[j - 2] + 1 < best)
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                older[j - 2] + 1 < best)
                 best = older[j - 2] + 1;
             now[j] = best;
         }

@@ -105,30 +105,42 @@ static int file_read(struct config_entries *out, struct arena *a, const char *pa
     return 0;
 }
 
-static int is_yaml(const struct dirent *e)
+static int by_name(const void *a, const void *b)
 {
-    return e->d_name[0] != '.' && (str_ends(e->d_name, ".yaml") || str_ends(e->d_name, ".yml"));
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void dir_closep(DIR **d)
+{
+    if (*d)
+        closedir(*d);
 }
 
 static int dir_read(struct config_entries *out, struct arena *a, const char *path, struct err *err)
 {
-    struct dirent **names;
-    int n = scandir(path, &names, is_yaml, alphasort), result = 0;
+    _cleanup_(dir_closep) DIR *dir = opendir(path);
+    const char *names[CONFIG_FILES_MAX];
+    const struct dirent *e;
+    size_t n = 0;
 
-    if (n < 0)
+    if (!dir)
         return errno == ENOENT || errno == ENOTDIR ? 0 : err_sys(err, "%s", path);
-    for (int i = 0; i < n; i++) {
-        if (result == 0 && i == CONFIG_FILES_MAX)
-            result = err_set(err, ERR_QUOTA, "%s: more than %d files", path, CONFIG_FILES_MAX);
-        if (result == 0)
-            result = file_read(out, a, arena_printf(a, "%s/%s", path, names[i]->d_name), err);
-        free(names[i]);
+    while ((e = readdir(dir))) {
+        if (e->d_name[0] == '.' || !(str_ends(e->d_name, ".yaml") || str_ends(e->d_name, ".yml")))
+            continue;
+        if (n == CONFIG_FILES_MAX)
+            return err_set(err, ERR_QUOTA, "%s: more than %d files", path, CONFIG_FILES_MAX);
+        names[n++] = arena_printf(a, "%s/%s", path, e->d_name);
     }
-    free(names);
-    return result;
+    qsort(names, n, sizeof(*names), by_name);
+    for (size_t i = 0; i < n; i++)
+        if (file_read(out, a, names[i], err) < 0)
+            return -1;
+    return 0;
 }
 
-int config_file_read(struct config_entries *out, struct arena *a, const char *path, bool must, struct err *err)
+int config_file_read(struct config_entries *out, struct arena *a, const char *path, bool must,
+                     struct err *err)
 {
     struct err why = ERR_INIT;
 

@@ -3,6 +3,11 @@
 
 #define COLUMN 36
 
+static const char sources[] =
+    "\nEach flag may also be a variable (INRO_DATA_DIR for --data-dir) or a key of the\n"
+    "configuration file (data-dir: /data; lists for what may be repeated; \"key+\" adds to a\n"
+    "list of an earlier file). A flag beats a variable, a variable beats the file.\n";
+
 static void flag_help(struct buf *out, const struct config_flag *f)
 {
     size_t start = out->len;
@@ -39,7 +44,5 @@ void config_help(struct buf *out, unsigned command)
         file = file || str_eq(f->name, "config");
     }
     if (file)
-        buf_str(out, "\nEach flag may also be a variable (INRO_DATA_DIR for --data-dir) or a key of the\n"
-                     "configuration file (data-dir: /data; lists for what may be repeated; \"key+\" adds to a\n"
-                     "list of an earlier file). A flag beats a variable, a variable beats the file.\n");
+        buf_str(out, sources);
 }

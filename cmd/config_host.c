@@ -64,7 +64,8 @@ static uint32_t link_address(struct netlink *nl, int index)
     return addrs[0].addr;
 }
 
-/* The first address of a link that is up and neither loopback nor our own bridge and pods' links. */
+/* The first address of a link that is up and neither loopback nor our own bridge and pods'
+ * links. */
 static uint32_t first_address(struct netlink *nl)
 {
     _cleanup_(mem_freep) struct netlink_link *links = NULL;

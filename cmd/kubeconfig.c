@@ -20,7 +20,8 @@ void kubeconfig_text(struct buf *out, const struct kubeconfig *k)
     data(out, "certificate-authority-data", k->ca_pem);
     buf_fmt(out, "    server: %s\n  name: default\n"
                  "contexts:\n- context:\n    cluster: default\n    user: default\n  name: default\n"
-                 "current-context: default\nkind: Config\nusers:\n- name: default\n  user:\n", k->server);
+                 "current-context: default\nkind: Config\nusers:\n- name: default\n  user:\n",
+                     k->server);
     data(out, "client-certificate-data", k->cert_pem);
     data(out, "client-key-data", k->key_pem);
 }

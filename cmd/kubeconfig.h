@@ -1,4 +1,5 @@
-/* cmd/kubeconfig.h -- the administrator's kubeconfig: one cluster, one user, one context, all named "default". */
+/* cmd/kubeconfig.h -- the administrator's kubeconfig: one cluster, one user, one context, all
+ * named "default". */
 #ifndef CMD_KUBECONFIG_H
 #define CMD_KUBECONFIG_H
 

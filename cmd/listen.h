@@ -1,4 +1,5 @@
-/* cmd/listen.h -- the API's socket: bound by the parent, so that it outlives the role that serves it. */
+/* cmd/listen.h -- the API's socket: bound by the parent, so that it outlives the role that
+ * serves it. */
 #ifndef CMD_LISTEN_H
 #define CMD_LISTEN_H
 

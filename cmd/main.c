@@ -1,4 +1,5 @@
-/* main.c -- the one binary under all its names: a subcommand, a hidden verb of a child, or an applet of the box. */
+/* main.c -- the one binary under all its names: a subcommand, a hidden verb of a child, or an
+ * applet of the box. */
 #include <stdio.h>
 
 #include "cmd/box/box.h"
@@ -25,12 +26,6 @@ static const struct command commands[] = {
     { "unpack", image_child_unpack, NULL },
     { POD_NET_VERB, pod_net_verb_main, NULL },
 };
-
-int cmd_fail(const char *command, const char *text)
-{
-    fprintf(stderr, "inro %s: %s\n", command, text);
-    return 1;
-}
 
 static void usage(FILE *to)
 {

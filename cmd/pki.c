@@ -54,9 +54,11 @@ static const char *file_name(struct pki_work *w, const char *file, const char *k
 }
 
 /* Not made durable: what is lost is made anew. */
-static int write_quick(struct pki_work *w, const char *name, const struct buf *text, struct err *err)
+static int write_quick(struct pki_work *w, const char *name, const struct buf *text,
+                       struct err *err)
 {
-    _cleanup_fd_ int fd = openat(w->dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    _cleanup_fd_ int fd = openat(w->dir, name,
+                                 O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd < 0 || fchmod(fd, 0600) < 0)
         return err_sys(err, "write %s", name);
@@ -103,7 +105,8 @@ static int authority_make(struct pki_work *w, enum pki_ca id, struct err *err)
     buf_clear(&ca->pem);
     ca->cert = crypto_cert_unref(ca->cert);
     if (crypto_ca_new(&ca->pem, ca->key, &what, err) < 0 ||
-        fd_write_file(w->dir, file_name(w, authorities[id].file, "crt"), ca->pem.p, ca->pem.len, 0644,
+        fd_write_file(w->dir, file_name(w, authorities[id].file, "crt"), ca->pem.p, ca->pem.len,
+                      0644,
                       err) < 0 ||
         crypto_cert_parse(&ca->cert, ca->pem.p, ca->pem.len, err) < 0)
         return err_wrap(err, "make %s", authorities[id].file);
@@ -130,7 +133,8 @@ static int authority_load(struct pki_work *w, enum pki_ca id, struct err *err)
     if (crypto_cert_parse(&ca->cert, ca->pem.p, ca->pem.len, err) < 0)
         return err_wrap(err, "%s", name);
     if (made || !crypto_cert_has_key(ca->cert, ca->key))
-        return err_set(err, ERR_CORRUPT, "%s.key does not belong to %s", authorities[id].file, name);
+        return err_set(err, ERR_CORRUPT, "%s.key does not belong to %s", authorities[id].file,
+                       name);
     /* The same key under a new certificate: what it has signed stays valid. */
     if (crypto_cert_not_after_s(ca->cert) - w->now_s < PKI_RENEW_S)
         return authority_make(w, id, err);
@@ -139,7 +143,8 @@ static int authority_load(struct pki_work *w, enum pki_ca id, struct err *err)
 
 /* --- what a certificate should say */
 
-struct pki_names { const char *cn; const char *orgs[2], *dns[SANS_MAX], *ips[SANS_MAX]; unsigned n_dns, n_ips; };
+struct pki_names { const char *cn; const char *orgs[2], *dns[SANS_MAX],
+                   *ips[SANS_MAX]; unsigned n_dns, n_ips; };
 
 static void add_san(struct pki_names *n, const char *san)
 {
@@ -181,7 +186,8 @@ static int sans_of_api(struct pki_work *w, struct pki_names *n, struct err *err)
     return 0;
 }
 
-static int names_of(struct pki_work *w, const struct pki_row *row, struct pki_names *n, struct err *err)
+static int names_of(struct pki_work *w, const struct pki_row *row, struct pki_names *n,
+                    struct err *err)
 {
     *n = (struct pki_names){ .cn = row->cn, .orgs = { row->org } };
     if (str_ends(row->cn, ":"))
@@ -210,7 +216,8 @@ static bool same(const char *const *have, unsigned n_have, const char *const *wa
     return found == n_want && n_have == n_want;
 }
 
-static bool is_as_wanted(const struct pki_work *w, const struct pki_row *row, const struct pki_names *n,
+static bool is_as_wanted(const struct pki_work *w, const struct pki_row *row,
+                         const struct pki_names *n,
                          const struct crypto_cert *cert)
 {
     const struct crypto_names *have = crypto_cert_names(cert);
@@ -218,9 +225,11 @@ static bool is_as_wanted(const struct pki_work *w, const struct pki_row *row, co
     struct slice root = { ca->pem.p, ca->pem.len };
 
     return str_eq(have->cn, n->cn) && same(have->orgs, have->n_orgs, n->orgs, n->orgs[0] ? 1 : 0) &&
-           same(have->dns, have->n_dns, n->dns, n->n_dns) && same(have->ips, have->n_ips, n->ips, n->n_ips) &&
+           same(have->dns, have->n_dns, n->dns, n->n_dns) && same(have->ips, have->n_ips, n->ips,
+                                                                  n->n_ips) &&
            crypto_cert_not_after_s(cert) - w->now_s >= PKI_RENEW_S &&
-           crypto_cert_verify(cert, root, row->ca == CA_SERVER ? CRYPTO_USE_SERVER : CRYPTO_USE_CLIENT, 0,
+           crypto_cert_verify(cert, root,
+                              row->ca == CA_SERVER ? CRYPTO_USE_SERVER : CRYPTO_USE_CLIENT, 0,
                               NULL) == 0;
 }
 
@@ -238,7 +247,8 @@ static bool pair_load(struct pki_work *w, const struct pki_row *row, const struc
     if (fd_read_file(&cert_pem, w->dir, file_name(w, row->file, "crt"), CRYPTO_PEM_MAX, NULL) < 0 ||
         fd_read_file(&key_pem, w->dir, file_name(w, row->file, "key"), CRYPTO_PEM_MAX, NULL) < 0 ||
         crypto_cert_parse(&cert, cert_pem.p, cert_pem.len, NULL) < 0 ||
-        crypto_key_parse(&key, key_pem.p, key_pem.len, NULL) < 0 || !crypto_cert_has_key(cert, key) ||
+        crypto_key_parse(&key, key_pem.p, key_pem.len, NULL) < 0 || !crypto_cert_has_key(cert,
+                                                                                         key) ||
         !is_as_wanted(w, row, n, cert))
         return false;
     *out = (struct pki_pair){ buf_take(&cert_pem, NULL), buf_take(&key_pem, NULL) };

@@ -1,9 +1,11 @@
-/* cmd/pki.h -- the keys and certificates of a server, in <data-dir>/server/tls (0700, files 0600).
+/* cmd/pki.h -- the keys and certificates of a server, in <data-dir>/server/tls (0700, files
+ * 0600).
  *
- * Two authorities: one signs what servers show (server-ca), one what clients show (client-ca). Authorities and the
- * service accounts' key are made once and kept; the certificates below them are made anew at a start when they are
- * missing or damaged, end within PKI_RENEW_S, were not signed by the authority that is there, or name other things
- * than they should (a new --tls-san, another address).
+ * Two authorities: one signs what servers show (server-ca), one what clients show (client-ca).
+ * Authorities and the service accounts' key are made once and kept; the certificates below them
+ * are made anew at a start when they are missing or damaged, end within PKI_RENEW_S, were not
+ * signed by the authority that is there, or name other things than they should (a new --tls-
+ * san, another address).
  */
 #ifndef CMD_PKI_H
 #define CMD_PKI_H
@@ -15,7 +17,8 @@
 #define PKI_CA_S (3650ll * 86400)
 #define PKI_CERT_S (365ll * 86400)
 #define PKI_RENEW_S (90ll * 86400)
-#define PKI_EARLY_S 3600                 /* certificates are valid from this long before they are made */
+/* certificates are valid from this long before they are made */
+#define PKI_EARLY_S 3600
 
 enum pki_id {
     PKI_API,                             /* the API, to its clients */

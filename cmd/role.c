@@ -29,7 +29,8 @@
 #endif
 
 const struct role_row role_rows[ROLE_MAX] = {
-    [ROLE_CONTROL] = { "control", true, true, role_control_start, role_control_stop, role_control_release },
+    [ROLE_CONTROL] = { "control", true, true, role_control_start, role_control_stop,
+                       role_control_release },
 };
 
 /* --- rights */
@@ -60,7 +61,8 @@ static int rights_drop_caps(struct err *err)
     struct __user_cap_data_struct none[2] = { 0 };
 
     for (int cap = 0; cap <= CAPS_MAX; cap++)
-        (void)prctl(PR_CAPBSET_DROP, cap);              /* past the last one, or without the right to: fine */
+        /* past the last one, or without the right to: fine */
+        (void)prctl(PR_CAPBSET_DROP, cap);
     if (syscall(SYS_capset, &head, none) < 0)
         return err_sys(err, "drop capabilities");
     return 0;
@@ -202,9 +204,11 @@ static int start(struct role *r, struct err *err)
     r->signals = signalfd(-1, &end, SFD_CLOEXEC);
     if (r->signals < 0)
         return err_sys(err, "signals");
-    if (take_lock(r, err) < 0 || rights_reduce(r, err) < 0 || loop_new(&r->loop, env_real(), err) < 0)
+    if (take_lock(r, err) < 0 || rights_reduce(r, err) < 0 || loop_new(&r->loop, env_real(),
+                                                                       err) < 0)
         return -1;
-    /* An end by the parent's death would lose what is not written yet: its socket tells us instead. */
+    /* An end by the parent's death would lose what is not written yet: its socket tells us
+     * instead. */
     if (prctl(PR_SET_PDEATHSIG, 0) < 0)
         return err_sys(err, "death signal");
     if (loop_io_add(r->loop, &r->on_parent, IMSG_FD, LOOP_READ, on_parent, err) < 0 ||

@@ -1,12 +1,15 @@
-/* cmd/role.h -- a role: this program re-executed by the parent, with one job and as few rights as that needs.
+/* cmd/role.h -- a role: this program re-executed by the parent, with one job and as few rights
+ * as that needs.
  *
  *   parent                         role
  *   child_start "control" -------> role_main: waits
  *   ROLE_CONFIG, ROLE_PEM... ----> kept
- *   ROLE_GO ---------------------> lock (the former one has gone), rights, start --ROLE_READY--> parent
+ *   ROLE_GO ---------------------> lock (the former one has gone), rights, start
+ *   ready <---------------------- ROLE_READY
  *   SIGTERM, or our end closes --> stop in reverse, exit 0
  *
- * A role that fails exits; the parent starts it again. Secrets come by the socket: a role reads no key file.
+ * A role that fails exits; the parent starts it again. Secrets come by the socket: a role reads
+ * no key file.
  */
 #ifndef CMD_ROLE_H
 #define CMD_ROLE_H
@@ -16,7 +19,8 @@
 #include "core/loop/imsg.h"
 #include "core/loop/loop.h"
 
-#define ROLE_UID 64210                   /* of roles without rights, unless there is a user "inro" */
+/* of roles without rights, unless there is a user "inro" */
+#define ROLE_UID 64210
 #define ROLE_FD (IMSG_FD + 1)            /* the first descriptor given by the parent */
 
 enum { ROLE_CONFIG = IMSG_USER, ROLE_PEM, ROLE_GO, ROLE_READY, ROLE_STOP_PODS };
@@ -25,7 +29,8 @@ enum role_id { ROLE_CONTROL, ROLE_NODE, ROLE_DNS, ROLE_MAX };
 
 /* What a role is given. */
 enum role_pem {
-    ROLE_SERVER_CA, ROLE_CLIENT_CA, ROLE_SA_KEY, ROLE_CERT, ROLE_KEY, ROLE_CLIENT_CERT, ROLE_CLIENT_KEY,
+    ROLE_SERVER_CA, ROLE_CLIENT_CA, ROLE_SA_KEY, ROLE_CERT, ROLE_KEY, ROLE_CLIENT_CERT,
+    ROLE_CLIENT_KEY,
     ROLE_PEM_MAX
 };
 
@@ -64,5 +69,11 @@ struct slice role_pem(const struct role *r, enum role_pem id);
 int role_control_start(struct role *r, struct err *err);
 void role_control_stop(struct role *r);
 void role_control_release(struct role *r);
+int role_node_start(struct role *r, struct err *err);
+void role_node_stop(struct role *r);
+void role_node_release(struct role *r);
+int role_dns_start(struct role *r, struct err *err);
+void role_dns_stop(struct role *r);
+void role_dns_release(struct role *r);
 
 #endif

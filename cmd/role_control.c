@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "cmd/deciders.h"
 #include "core/api/api.h"
 #include "core/base/log.h"
 #include "core/tls/tls.h"
@@ -19,6 +20,7 @@ struct control_role {
     struct api *api;
     struct tls_ctx *tls;
     struct http_server *http;
+    struct deciders *deciders;
     unsigned bad;                        /* objects in the store that could not be read */
 };
 
@@ -42,7 +44,8 @@ static void on_change(void *ctx, const struct kv_change *change)
     watch_cache_apply(c->cache, change);
 }
 
-/* Nothing may be acknowledged any more. The parent starts a new process, which reads what is on the disk. */
+/* Nothing may be acknowledged any more. The parent starts a new process, which reads what is on
+ * the disk. */
 static void on_fatal(void *ctx, const struct err *why)
 {
     (void)ctx;
@@ -52,7 +55,8 @@ static void on_fatal(void *ctx, const struct err *why)
 
 static int open_store(struct control_role *c, struct err *err)
 {
-    struct kv_opts opts = { .env = env_real(), .on_change = on_change, .on_fatal = on_fatal, .ctx = c };
+    struct kv_opts opts = { .env = env_real(), .on_change = on_change, .on_fatal = on_fatal,
+                            .ctx = c };
 
     opts.path = arena_printf(c->role->config->a, "%s/db/state.db", c->role->root);
     c->cache = watch_cache_new(env_real());
@@ -71,7 +75,8 @@ static int make_api(struct control_role *c, struct err *err)
     struct api_opts opts = {
         .loop = r->loop, .jobs = c->jobs, .cache = c->cache, .kv = c->kv, .env = env_real(),
         .service_cidr = config->service_cidr, .sa_key = c->sa_key,
-        .issuer = arena_printf(config->a, "https://kubernetes.default.svc.%s", config->cluster_domain),
+        .issuer = arena_printf(config->a, "https://kubernetes.default.svc.%s",
+                               config->cluster_domain),
         .node_ca_pem = r->pem[ROLE_SERVER_CA], .node_cert_pem = r->pem[ROLE_CLIENT_CERT],
         .node_key_pem = r->pem[ROLE_CLIENT_KEY],
         .advertise = arena_printf(config->a, "%s:%d", config->advertise_address,
@@ -98,7 +103,8 @@ static int serve(struct control_role *c, struct err *err)
         .ca_pem = role_pem(c->role, ROLE_CLIENT_CA),
     };
 
-    if (tls_ctx_new(&c->tls, &tls, err) < 0 || http_server_new(&c->http, c->role->loop, &http, err) < 0 ||
+    if (tls_ctx_new(&c->tls, &tls, err) < 0 || http_server_new(&c->http, c->role->loop, &http,
+                                                               err) < 0 ||
         http_server_listen_fd(c->http, ROLE_FD, c->tls, err) < 0)
         return -1;
     api_ready(c->api);
@@ -115,7 +121,8 @@ int role_control_start(struct role *r, struct err *err)
     c->role = r;
     r->state = c;
     if (job_pool_new(&c->jobs, CONTROL_JOBS, class_max, err) < 0 || open_store(c, err) < 0 ||
-        make_api(c, err) < 0 || serve(c, err) < 0)
+        make_api(c, err) < 0 || serve(c, err) < 0 ||
+        deciders_new(&c->deciders, c->api, r->config, r->pem[ROLE_SERVER_CA], err) < 0)
         return -1;
     role_ready();
     return 0;
@@ -141,6 +148,7 @@ void role_control_release(struct role *r)
 
     if (!c)
         return;
+    deciders_free(c->deciders);
     http_server_free(c->http);
     c->jobs = job_pool_free(c->jobs);
     while (loop_step(r->loop, 0))        /* answers of the last jobs */

@@ -1,0 +1,65 @@
+/* deciders.c -- what is not disabled, started on one loop. */
+#include "cmd/deciders.h"
+
+#include "core/control/control.h"
+#include "core/sched/sched.h"
+
+struct deciders {
+    struct loop *loop;
+    struct loop_thread *thread;
+    struct client *control_client, *sched_client;
+    struct control *control;
+    struct sched *sched;
+};
+
+static int start_control(struct deciders *d, struct api *api, const struct config *c,
+                         const char *root_ca_pem, struct err *err)
+{
+    struct control_opts opts = { .root_ca_pem = root_ca_pem, .cluster_cidr = c->cluster_cidr };
+
+    if (api_client_new(&d->control_client, api, d->loop, "system:kube-controller-manager", err) < 0)
+        return -1;
+    return control_new(&d->control, d->control_client, &opts, err);
+}
+
+static int start_sched(struct deciders *d, struct api *api, struct err *err)
+{
+    struct sched_opts opts = { 0 };
+
+    if (api_client_new(&d->sched_client, api, d->loop, "system:kube-scheduler", err) < 0)
+        return -1;
+    return sched_new(&d->sched, d->sched_client, &opts, err);
+}
+
+int deciders_new(struct deciders **out, struct api *api, const struct config *c,
+                 const char *root_ca_pem, struct err *err)
+{
+    _cleanup_(deciders_freep) struct deciders *d = NEW(struct deciders);
+
+    if (loop_new(&d->loop, env_real(), err) < 0)
+        return -1;
+    if (!c->disable_controller_manager && start_control(d, api, c, root_ca_pem, err) < 0)
+        return -1;
+    if (!c->disable_scheduler && start_sched(d, api, err) < 0)
+        return -1;
+    if (loop_thread_start(&d->thread, d->loop, "deciders", err) < 0)
+        return -1;
+    *out = TAKE(d);
+    return 0;
+}
+
+struct deciders *deciders_free(struct deciders *d)
+{
+    if (!d)
+        return NULL;
+    if (d->thread) {
+        loop_stop(d->loop);
+        d->thread = loop_thread_join(d->thread);
+    }
+    sched_free(d->sched);
+    control_free(d->control);
+    client_free(d->control_client);
+    client_free(d->sched_client);
+    loop_free(d->loop);
+    return mem_free(d);
+}

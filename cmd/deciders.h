@@ -1,0 +1,17 @@
+/* cmd/deciders.h -- controllers and scheduler: one loop and thread of their own beside the
+ * API's, on clients that call the API in process. */
+#ifndef CMD_DECIDERS_H
+#define CMD_DECIDERS_H
+
+#include "cmd/config.h"
+#include "core/api/api.h"
+
+struct deciders;
+
+/* root_ca_pem: what pods are to trust. Texts are copied. */
+int deciders_new(struct deciders **out, struct api *api, const struct config *c,
+                 const char *root_ca_pem, struct err *err);
+struct deciders *deciders_free(struct deciders *d);      /* before the API; ends the thread */
+CLEANUP_DEFINE(struct deciders, deciders_free)
+
+#endif

@@ -1,0 +1,69 @@
+/* role_dns.c -- the cluster's name server, on sockets that the parent bound. */
+#include "cmd/role.h"
+
+#include "cmd/listen.h"
+#include "core/client/client_http.h"
+#include "net/dns/dns.h"
+
+#define DNS_POLL_MS 5                    /* until the zone is there */
+
+struct dns_role {
+    struct role *role;
+    struct client *client;
+    struct dns_server *server;
+    struct loop_timer poll;
+};
+
+static void on_poll(struct loop_timer *t)
+{
+    struct dns_role *d = container_of(t, struct dns_role, poll);
+
+    if (dns_server_ready(d->server))
+        role_ready();
+    else
+        loop_timer_set(d->role->loop, t, DNS_POLL_MS, on_poll);
+}
+
+int role_dns_start(struct role *r, struct err *err)
+{
+    const struct config *c = r->config;
+    struct dns_role *d = NEW(struct dns_role);
+    struct client_http_opts http = {
+        .name = "inro-dns",
+        .http = {
+            .base_url = arena_printf(c->a, "https://%s:%d", listen_local(c->bind_address),
+                                     (int)c->https_listen_port),
+            .ca_pem = role_pem(r, ROLE_SERVER_CA), .cert_pem = role_pem(r, ROLE_CLIENT_CERT),
+            .key_pem = role_pem(r, ROLE_CLIENT_KEY), .user_agent = "inro-dns",
+        },
+    };
+    struct dns_server_opts opts = {
+        .listen_ip = c->cluster_dns, .udp_fd = ROLE_FD, .tcp_fd = ROLE_FD + 1,
+        .domain = c->cluster_domain, .resolv_conf = c->resolv_conf, .pod_names = true,
+    };
+
+    d->role = r;
+    r->state = d;
+    if (client_http_new(&d->client, r->loop, &http, err) < 0 ||
+        dns_server_new(&d->server, r->loop, d->client, &opts, err) < 0)
+        return -1;
+    loop_timer_set(r->loop, &d->poll, DNS_POLL_MS, on_poll);
+    return 0;
+}
+
+void role_dns_stop(struct role *r)
+{
+    loop_stop(r->loop);
+}
+
+void role_dns_release(struct role *r)
+{
+    struct dns_role *d = r->state;
+
+    if (!d)
+        return;
+    loop_timer_del(&d->poll);
+    dns_server_free(d->server);
+    client_free(d->client);
+    mem_free(d);
+}

@@ -1,0 +1,135 @@
+/* role_node.c -- the node and the Services' rules, both over HTTPS with the node's certificate. */
+#include "cmd/role.h"
+
+#include "cmd/listen.h"
+#include "core/base/log.h"
+#include "core/client/client_http.h"
+#include "core/loop/job.h"
+#include "net/proxy/proxy.h"
+#include "runtime/node/node.h"
+
+#define NODE_JOBS 6                      /* threads */
+#define NODE_JOBS_IMAGE 3                /* of them at most for images */
+#define NODE_POLL_MS 5                   /* until everything is ready */
+#define NODE_STOP_GRACE_MS 30000         /* of pods that are ended with the server */
+
+struct node_role {
+    struct role *role;
+    struct node_opts opts;
+    struct job_pool *jobs;
+    struct client *client;
+    struct node *node;
+    struct proxy *proxy;
+    struct loop_timer poll;
+};
+
+static int connect_api(struct node_role *n, struct err *err)
+{
+    const struct role *r = n->role;
+    const struct config *c = r->config;
+    struct client_http_opts opts = {
+        .name = "kubelet",
+        .http = {
+            .base_url = arena_printf(c->a, "https://%s:%d", listen_local(c->bind_address),
+                                     (int)c->https_listen_port),
+            .ca_pem = role_pem(r, ROLE_SERVER_CA), .cert_pem = role_pem(r, ROLE_CLIENT_CERT),
+            .key_pem = role_pem(r, ROLE_CLIENT_KEY), .user_agent = "inro-node",
+        },
+    };
+
+    return client_http_new(&n->client, r->loop, &opts, err);
+}
+
+static int start_node(struct node_role *n, struct err *err)
+{
+    const struct role *r = n->role;
+    const struct config *c = r->config;
+
+    n->opts = (struct node_opts){
+        .name = c->node_name, .ip = c->node_ip, .data_dir = c->data_dir, .run_dir = c->run_dir,
+        .cgroup_root = c->cgroup_root, .cluster_cidr = c->cluster_cidr,
+        .service_cidr = c->service_cidr, .cluster_dns = c->cluster_dns,
+        .cluster_domain = c->cluster_domain, .resolv_conf = c->resolv_conf,
+        .registries_file = c->private_registry, .api_host = c->advertise_address,
+        .labels = c->node_label.v, .taints = c->node_taint.v,
+        .cert_pem = role_pem(r, ROLE_CERT), .key_pem = role_pem(r, ROLE_KEY),
+        .client_ca_pem = role_pem(r, ROLE_CLIENT_CA),
+    };
+    return node_new(&n->node, r->loop, n->client, n->jobs, &n->opts, err);
+}
+
+static int start_proxy(struct node_role *n, struct err *err)
+{
+    const struct config *c = n->role->config;
+    struct proxy_opts opts = {
+        .node_name = c->node_name, .cluster_cidr = c->cluster_cidr,
+        .service_cidr = c->service_cidr, .dns_ip = c->cluster_dns,
+    };
+
+    if (config_has(&c->disable, "proxy"))
+        return 0;
+    if (config_has(&c->disable, "dns") || config_has(&c->disable, "coredns"))
+        opts.dns_ip = NULL;
+    return proxy_new(&n->proxy, n->role->loop, n->client, n->jobs, &opts, err);
+}
+
+static void on_poll(struct loop_timer *t)
+{
+    struct node_role *n = container_of(t, struct node_role, poll);
+
+    if (node_ready(n->node) && (!n->proxy || proxy_ready(n->proxy)))
+        role_ready();
+    else
+        loop_timer_set(n->role->loop, t, NODE_POLL_MS, on_poll);
+}
+
+int role_node_start(struct role *r, struct err *err)
+{
+    static const unsigned class_max[JOB_CLASS_MAX] = { [JOB_IMAGE] = NODE_JOBS_IMAGE };
+    struct node_role *n = NEW(struct node_role);
+
+    n->role = r;
+    r->state = n;
+    if (job_pool_new(&n->jobs, NODE_JOBS, class_max, err) < 0 || connect_api(n, err) < 0 ||
+        start_node(n, err) < 0 || start_proxy(n, err) < 0)
+        return -1;
+    loop_timer_set(r->loop, &n->poll, NODE_POLL_MS, on_poll);
+    return 0;
+}
+
+static void on_pods_stopped(void *ctx)
+{
+    struct node_role *n = ctx;
+
+    loop_stop(n->role->loop);
+}
+
+void role_node_stop(struct role *r)
+{
+    struct node_role *n = r->state;
+
+    loop_timer_del(&n->poll);
+    if (r->stop_pods)
+        node_stop_pods(n->node, NODE_STOP_GRACE_MS, on_pods_stopped, n);
+    else
+        loop_stop(r->loop);
+}
+
+void role_node_release(struct role *r)
+{
+    struct node_role *n = r->state;
+    struct err err = ERR_INIT;
+
+    if (!n)
+        return;
+    loop_timer_del(&n->poll);
+    proxy_free(n->proxy);
+    node_free(n->node);
+    job_pool_free(n->jobs);
+    while (loop_step(r->loop, 0))        /* what the last jobs left */
+        ;
+    client_free(n->client);
+    if (r->stop_pods && (node_cleanup(&n->opts, &err) < 0 || proxy_cleanup(&err) < 0))
+        log_error("traces are left", "error=%s", err.msg);
+    mem_free(n);
+}
