@@ -116,7 +116,12 @@ struct sched_node {
 };
 
 /* A topology key that some rule uses, and the values that nodes have for it. */
-struct sched_topo { char *key; struct map *values; unsigned n; };
+struct sched_topo {
+    char *key;
+    struct map *values;
+    unsigned n;
+    uint64_t numbered;                   /* for sched.order_round: all values have their number */
+};
 
 struct sched {
     struct client *client;
@@ -128,6 +133,7 @@ struct sched {
     struct map *pods, *nodes;            /* "ns/name" and name */
     VEC(struct sched_node *) order;      /* nodes that exist, zones interleaved */
     bool order_stale;
+    uint64_t order_round;
     size_t next_start;
     struct map *class_by_key;
     VEC(struct sched_class *) classes;   /* holes are NULL */
@@ -173,6 +179,7 @@ void sched_snapshot_tidy(struct sched *s, struct sched_node *n);  /* away, when 
 void sched_snapshot_order(struct sched *s);
 struct sched_class *sched_snapshot_class(struct sched *s, struct object *pod);
 void sched_snapshot_class_drop(struct sched *s, struct sched_class *c);
+/* A key by its number; every value that a node of the order has for it is numbered. */
 unsigned sched_snapshot_topo(struct sched *s, const char *key);
 int32_t sched_snapshot_topo_of(struct sched *s, struct sched_node *n, unsigned topo);  /* or -1 */
 

@@ -157,8 +157,6 @@ static struct inter_tally *tally_new(struct sched_cycle *c, const char *key)
     struct inter_tally *t = ANEW(c->a, struct inter_tally);
 
     t->topo = sched_snapshot_topo(c->s, key);
-    for (size_t i = 0; i < c->s->order.len; i++)         /* numbers every value there is */
-        sched_snapshot_topo_of(c->s, c->s->order.v[i], t->topo);
     t->v = arena_alloc(c->a, (c->s->topos.v[t->topo].n + 1) * sizeof(*t->v));
     return t;
 }

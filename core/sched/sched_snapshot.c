@@ -354,6 +354,7 @@ void sched_snapshot_order(struct sched *s)
     if (!s->order_stale)
         return;
     s->order_stale = false;
+    s->order_round++;
     s->order.len = 0;
     by_name = map_new();
     for (size_t at = 0; map_next(s->nodes, &at, &key, &value);) {
@@ -379,19 +380,6 @@ void sched_snapshot_order(struct sched *s)
 
 /* --- topologies */
 
-unsigned sched_snapshot_topo(struct sched *s, const char *key)
-{
-    struct sched_topo fresh;
-
-    for (unsigned i = 0; i < s->topos.len; i++) {
-        if (str_eq(s->topos.v[i].key, key))
-            return i;
-    }
-    fresh = (struct sched_topo){ mem_strdup(key), map_new(), 0 };
-    vec_push(&s->topos, fresh);
-    return (unsigned)s->topos.len - 1;
-}
-
 static int32_t topo_value(struct sched_topo *t, const char *value)
 {
     uintptr_t at;
@@ -415,6 +403,31 @@ int32_t sched_snapshot_topo_of(struct sched *s, struct sched_node *n, unsigned t
         vec_push(&n->topo, value);
     }
     return n->topo.v[topo];
+}
+
+static unsigned topo_find(struct sched *s, const char *key)
+{
+    struct sched_topo fresh;
+
+    for (unsigned i = 0; i < s->topos.len; i++) {
+        if (str_eq(s->topos.v[i].key, key))
+            return i;
+    }
+    fresh = (struct sched_topo){ mem_strdup(key), map_new(), 0, 0 };
+    vec_push(&s->topos, fresh);
+    return (unsigned)s->topos.len - 1;
+}
+
+unsigned sched_snapshot_topo(struct sched *s, const char *key)
+{
+    unsigned topo = topo_find(s, key);
+
+    if (s->topos.v[topo].numbered == s->order_round)
+        return topo;
+    s->topos.v[topo].numbered = s->order_round;
+    for (size_t i = 0; i < s->order.len; i++)
+        sched_snapshot_topo_of(s, s->order.v[i], topo);
+    return topo;
 }
 
 void sched_snapshot_deinit(struct sched *s)

@@ -135,8 +135,6 @@ static void rule_init(struct sched_cycle *c, struct spread_rule *r, const char *
     r->max_skew = skew;
     r->min_domains = 1;
     r->honor_affinity = true;
-    for (size_t i = 0; i < c->s->order.len; i++)         /* numbers every value there is */
-        sched_snapshot_topo_of(c->s, c->s->order.v[i], r->topo);
     r->counts = arena_alloc(c->a, (c->s->topos.v[r->topo].n + 1) * sizeof(*r->counts));
     memset(r->counts, 0xff, (c->s->topos.v[r->topo].n + 1) * sizeof(*r->counts));
 }
@@ -291,14 +289,17 @@ static void score_domains(struct sched_cycle *c, struct sched_spread *sp)
 
 static void score_count(struct sched_cycle *c, struct sched_spread *sp, struct sched_node *n)
 {
-    if (sp->require_all && !has_all_keys(c, sp, n))
+    if (!n->classes.len || (sp->require_all && !has_all_keys(c, sp, n)))
         return;
     for (unsigned k = 0; k < sp->n; k++) {
         struct spread_rule *r = &sp->rules[k];
-        int32_t value = sched_snapshot_topo_of(c->s, n, r->topo);
+        int32_t count = r->hostname ? 0 : count_on(r, n), value;
 
-        if (!r->hostname && value >= 0 && r->counts[value] >= 0 && is_domain(c, r, n))
-            r->counts[value] += count_on(r, n);
+        if (!count)
+            continue;
+        value = sched_snapshot_topo_of(c->s, n, r->topo);
+        if (value >= 0 && r->counts[value] >= 0 && is_domain(c, r, n))
+            r->counts[value] += count;
     }
 }
 

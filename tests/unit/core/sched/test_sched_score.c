@@ -74,7 +74,8 @@ static const struct score_case cases[] = {
       .extra = POD("a", "GOOD", "", "cpu: 1", "") },
     { .what = "preferred node affinity", .good_labels = "disk: ssd", .bad_labels = "disk: hdd",
       .spec = "affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: "
-              "[{weight: 1, preference: {matchExpressions: [{key: disk, operator: In, values: [ssd]}]}}]}}",
+              "[{weight: 1, preference: {matchExpressions: "
+              "[{key: disk, operator: In, values: [ssd]}]}}]}}",
       .extra = POD("a", "GOOD", "", "cpu: 1", "") },
     { .what = "near to friends", .spec = PREFER("podAffinity"),
       .extra = POD("a", "GOOD", ", labels: {app: w}", "cpu: 1", "") },
