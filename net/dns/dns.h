@@ -1,10 +1,11 @@
-/* net/dns/dns.h -- the cluster's DNS: names of Services and Pods from informers, everything else
+/* net/dns/dns.h -- the cluster's DNS: names of Services and Pods from watches, everything else
  * forwarded to the name servers of the host.
  *
- *   informers -> [quiet time] -> immutable zone snapshot -> answers (UDP and TCP), one loop, no
- *   thread
- *   other names -> cache -> upstream servers in turn, each with a timeout -> SERVFAIL when none
- *   answers
+ *   watches -> zone (only what names need, never whole objects) -> answers over UDP and TCP
+ *   other names -> cache -> servers in turn, each with a timeout -> SERVFAIL when none answers
+ *
+ * One loop, no thread: a change and a question never meet, so the zone needs no snapshot. Before
+ * the first complete list the answer about cluster names is SERVFAIL, never that they do not exist.
  *
  * Records, as the Kubernetes DNS specification 1.1.0 wants them: A for cluster IPs and headless
  * endpoints (AAAA: empty), SRV for named ports, PTR, CNAME for ExternalName, A for pods

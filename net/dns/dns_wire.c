@@ -38,6 +38,8 @@ int dns_wire_name_join(struct dns_name *out, const char *front, const struct dns
 
     if (text.len && text.p[text.len - 1] == '.')
         text.len--;
+    if (text.len && text.p[text.len - 1] == '.')
+        return -1;
     while (text.len && slice_split(&text, '.', &label)) {
         if (label.len == 0 || label.len > DNS_LABEL_BYTES ||
             n.len + 1u + label.len >= DNS_NAME_BYTES)
