@@ -122,6 +122,6 @@ bool control_is_terminating_ns(const struct client_result *r);   /* refused: its
 
 /* --- the table (control.c): one row each */
 extern const struct control_def control_deployment, control_replicaset, control_service_account,
-    control_root_ca;
+    control_root_ca, control_endpoint_slice;
 
 #endif
