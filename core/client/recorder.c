@@ -124,7 +124,8 @@ static struct json *involved(struct arena *a, const struct recorder_ref *about)
 
 struct said { enum recorder_type type; const char *reason, *message; };
 
-static struct json *event_tree(struct recorder *r, struct arena *a, const struct recorder_ref *about,
+static struct json *event_tree(struct recorder *r, struct arena *a,
+                               const struct recorder_ref *about,
                                const struct said *said, const char *name)
 {
     struct json *o = json_object(a), *meta = json_object(a), *source = json_object(a);

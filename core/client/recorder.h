@@ -1,4 +1,5 @@
-/* core/client/recorder.h -- Events: tells users, under an object, what was done to it or went wrong.
+/* core/client/recorder.h -- Events: tells users, under an object, what was done to it or went
+ * wrong.
  *
  * As upstream's recorder: the same event again raises the count of the one there is; one object may
  * say RECORDER_BURST things at once and one more every RECORDER_REFILL_MS. Nothing waits for the
@@ -11,7 +12,8 @@
 
 #define RECORDER_BURST 25
 #define RECORDER_REFILL_MS 300000
-#define RECORDER_KNOWN_MAX 2048          /* events, and objects, remembered; the oldest are forgotten */
+/* events, and objects, remembered; the oldest are forgotten */
+#define RECORDER_KNOWN_MAX 2048
 #define RECORDER_KNOWN_MS 600000         /* after this long the same event is a new one */
 #define RECORDER_MESSAGE_MAX 1024        /* bytes, as upstream's validation */
 

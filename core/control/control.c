@@ -7,8 +7,8 @@
 #include "core/base/vec.h"
 
 static const struct control_def *const defs[] = {
-    &control_deployment, &control_replicaset, &control_endpoint_slice,
-    &control_service_account, &control_root_ca,
+    &deployment_control, &replicaset_control, &endpointslice_control,
+    &sactl_control, &rootca_control,
 };
 
 /* Outlives the control as long as requests are on their way. */

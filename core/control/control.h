@@ -1,7 +1,8 @@
 /* core/control/control.h -- the controllers: what makes the cluster's state follow what was asked.
  *
- * A table of controllers, each pure: one key in, the whole state read from informers, writes through
- * the client, and the key ends done, done after N ms, or failed (back-off). One loop, no thread.
+ * A table of controllers, each pure: one key in, the whole state read from informers, writes
+ * through the client, and the key ends done, done after N ms, or failed (back-off). One loop, no
+ * thread.
  */
 #ifndef CORE_CONTROL_CONTROL_H
 #define CORE_CONTROL_CONTROL_H

@@ -1,7 +1,7 @@
 /* control_impl.h -- what a controller is made of. Inside core/control only.
  *
- * A controller is a row (struct control_def): the kinds it watches, how their changes name its keys,
- * and one function that brings one key into order. That function runs as a pass:
+ * A controller is a row (struct control_def): the kinds it watches, how their changes name its
+ * keys, and one function that brings one key into order. That function runs as a pass:
  *
  *   - it reads informers and sends requests with control_do(); nothing waits inside it;
  *   - when all answers are there, pass->then runs (if set), and so on;
@@ -22,7 +22,8 @@
 #define CONTROL_WATCHES_MAX 8            /* kinds that one controller hears of */
 #define CONTROL_RUNNING_MAX 8            /* keys of one controller at once */
 #define CONTROL_WROTE_MAX 4              /* kinds that one pass writes and waits for */
-#define CONTROL_STALE_MS 10000           /* after this long a pass runs on the cache that there is */
+/* after this long a pass runs on the cache that there is */
+#define CONTROL_STALE_MS 10000
 
 struct controller;
 struct pass;
@@ -96,7 +97,8 @@ struct control {
 
 /* The shared copy of a kind; it exists because the controller (or another) watches it. */
 struct informer *control_informer(const struct controller *c, const struct kind *kind);
-struct object *control_get(const struct pass *p, const struct kind *kind);    /* by the pass's key */
+/* by the pass's key */
+struct object *control_get(const struct pass *p, const struct kind *kind);
 int64_t control_now_s(const struct control *c);
 void control_enqueue(struct controller *c, const char *ns, const char *name);
 void control_enqueue_object(struct controller *c, const struct object *o);
@@ -104,8 +106,9 @@ void control_enqueue_object(struct controller *c, const struct object *o);
 void control_enqueue_owner(struct controller *c, const struct object *o, const struct kind *kind);
 void control_enqueue_after(struct controller *c, const struct object *o, int64_t ms);
 
-/* Sends; on_done, ctx and timeout of the request are set here. `answer` may be NULL: then any answer
- * but 2xx fails the pass, except 404 to a delete. With one, it decides itself (control_fail). */
+/* Sends; on_done, ctx and timeout of the request are set here. `answer` may be NULL: then any
+ * answer but 2xx fails the pass, except 404 to a delete. With one, it decides itself
+ * (control_fail). */
 void control_do(struct pass *p, struct client_req *req, control_answer answer, void *arg);
 void control_fail(struct pass *p);
 void control_again(struct pass *p, int64_t ms);        /* the earliest wins */
@@ -121,7 +124,7 @@ void control_delete(struct pass *p, const struct object *o, const char *propagat
 bool control_is_terminating_ns(const struct client_result *r);   /* refused: its namespace goes */
 
 /* --- the table (control.c): one row each */
-extern const struct control_def control_deployment, control_replicaset, control_service_account,
-    control_root_ca, control_endpoint_slice;
+extern const struct control_def deployment_control, replicaset_control, sactl_control,
+    rootca_control, endpointslice_control;
 
 #endif

@@ -1,7 +1,7 @@
 /* deploy.h -- between the files of the Deployment controller. Inside core/control only.
  *
  *   deployment.c      one pass: which of the ways below, and their keys
- *   deploy_sets.c     the ReplicaSets: which is the new one, revisions, making it, scaling, cleaning
+ *   deploy_sets.c     the ReplicaSets: which is the new one, revisions, making it, sizes
  *   deploy_plan.c     pure numbers: how many replicas each ReplicaSet should have next
  *   deploy_status.c   status and conditions
  */
@@ -40,11 +40,14 @@ struct deploy {
 
 /* --- deploy_plan.c: all read and write `size` of the sets and nothing else */
 void deploy_plan_bounds(struct deploy *d);               /* surge and unavailable */
-int64_t deploy_plan_new_size(const struct deploy *d);    /* of the new set, as large as it may be now */
-bool deploy_plan_rolling(struct deploy *d);              /* one step of a rolling update; true: a change */
+/* of the new set, as large as it may be now */
+int64_t deploy_plan_new_size(const struct deploy *d);
+/* one step of a rolling update; true: a change */
+bool deploy_plan_rolling(struct deploy *d);
 bool deploy_plan_recreate_down(struct deploy *d);
 void deploy_plan_scale(struct deploy *d);                /* to spec.replicas, in proportion */
-bool deploy_plan_is_scaling(const struct deploy *d);     /* spec.replicas is not what the sets were told */
+/* spec.replicas is not what the sets were told */
+bool deploy_plan_is_scaling(const struct deploy *d);
 int64_t deploy_plan_annotation(const struct object *o, const char *key);     /* -1: none */
 
 /* --- deploy_sets.c */
@@ -59,7 +62,8 @@ int64_t deploy_sets_revision(const struct object *o);
 /* --- deploy_status.c */
 void deploy_status_counts(struct deploy *d);             /* fills d->status; conditions stay */
 void deploy_status_rollout(struct deploy *d);            /* Progressing and ReplicaFailure */
-void deploy_status_pause(struct deploy *d);              /* Progressing of paused and resumed ones */
+/* Progressing of paused and resumed ones */
+void deploy_status_pause(struct deploy *d);
 bool deploy_status_complete(const struct deploy *d);     /* by the status as it will be */
 /* As stored, and of this generation. */
 bool deploy_status_was_complete(const struct deploy *d);
@@ -67,6 +71,7 @@ void deploy_status_condition(struct deploy *d, const char *type, const char *sta
                              const char *reason, const char *message);
 bool deploy_status_has_deadline(const struct deploy *d);
 struct json *deploy_status_find(const struct json *status, const char *type);
-void deploy_status_write(struct deploy *d);              /* when it differs; asks to come back in time */
+/* when it differs; asks to come back in time */
+void deploy_status_write(struct deploy *d);
 
 #endif

@@ -222,7 +222,8 @@ static int by_size(const struct deploy_set *x, const struct deploy_set *y)
 /* Sets come the oldest first, so addresses order them by age. */
 static int larger_newer(const void *a, const void *b)
 {
-    const struct deploy_set *x = *(struct deploy_set *const *)a, *y = *(struct deploy_set *const *)b;
+    const struct deploy_set *x = *(struct deploy_set *const *)a;
+    const struct deploy_set *y = *(struct deploy_set *const *)b;
     int order = by_size(x, y);
 
     return order ? order : x > y ? -1 : 1;
@@ -230,7 +231,8 @@ static int larger_newer(const void *a, const void *b)
 
 static int larger_older(const void *a, const void *b)
 {
-    const struct deploy_set *x = *(struct deploy_set *const *)a, *y = *(struct deploy_set *const *)b;
+    const struct deploy_set *x = *(struct deploy_set *const *)a;
+    const struct deploy_set *y = *(struct deploy_set *const *)b;
     int order = by_size(x, y);
 
     return order ? order : x < y ? -1 : 1;

@@ -195,9 +195,11 @@ struct creation { const char *name; int64_t size, revision; };
 static struct json *new_set(const struct deploy *d, const char *hash, const struct creation *c)
 {
     struct arena *a = d->p->a;
-    struct json *rs = json_object(a), *meta = json_ensure_object(a, rs, "metadata"), *spec, *selector;
+    struct json *rs = json_object(a), *meta = json_ensure_object(a, rs,
+                                                                 "metadata"), *spec, *selector;
     struct json *template = json_clone(a, json_path(d->tree, "spec.template"));
-    struct json *labels = json_ensure_object(a, json_ensure_object(a, template, "metadata"), "labels");
+    struct json *labels = json_ensure_object(a, json_ensure_object(a, template, "metadata"),
+                                             "labels");
 
     json_set_str(a, labels, DEPLOY_HASH_LABEL, hash);
     json_set_str(a, meta, "name", c->name);
@@ -349,7 +351,8 @@ void deploy_sets_apply(struct deploy *d)
 
 static int by_revision(const void *a, const void *b)
 {
-    const struct deploy_set *x = *(struct deploy_set *const *)a, *y = *(struct deploy_set *const *)b;
+    const struct deploy_set *x = *(struct deploy_set *const *)a;
+    const struct deploy_set *y = *(struct deploy_set *const *)b;
     int64_t rx = deploy_sets_revision(x->o), ry = deploy_sets_revision(y->o);
 
     return rx != ry ? (rx < ry ? -1 : 1) : by_age(x, y);

@@ -39,20 +39,21 @@ static const char *now_text(struct deploy *d)
 }
 
 /* `since` NULL: now. */
-static void put(struct deploy *d, const char *type, const char *status, const char *reason,
-                const char *message, const char *since)
+struct condition { const char *type, *status, *reason, *message, *since; };
+
+static void put(struct deploy *d, const struct condition *n)
 {
     struct arena *a = d->p->a;
     struct json *c = json_object(a);
     const char *now = now_text(d);
 
-    json_set_str(a, c, "type", type);
-    json_set_str(a, c, "status", status);
+    json_set_str(a, c, "type", n->type);
+    json_set_str(a, c, "status", n->status);
     json_set_str(a, c, "lastUpdateTime", now);
-    json_set_str(a, c, "lastTransitionTime", since ? since : now);
-    json_set_str(a, c, "reason", reason);
-    json_set_str(a, c, "message", message);
-    drop(d, type);
+    json_set_str(a, c, "lastTransitionTime", n->since ? n->since : now);
+    json_set_str(a, c, "reason", n->reason);
+    json_set_str(a, c, "message", n->message);
+    drop(d, n->type);
     json_append(a, json_ensure_array(a, d->status, "conditions"), c);
 }
 
@@ -71,7 +72,7 @@ void deploy_status_condition(struct deploy *d, const char *type, const char *sta
     if (old && str_eq(json_get_str(old, "status"), status) &&
         str_eq(json_get_str(old, "reason"), reason))
         return;
-    put(d, type, status, reason, message, since(old, status));
+    put(d, &(struct condition){ type, status, reason, message, since(old, status) });
 }
 
 bool deploy_status_has_deadline(const struct deploy *d)
@@ -192,8 +193,8 @@ static void progress(struct deploy *d)
         deploy_status_condition(d, "Progressing", "True", NEW_SET_AVAILABLE,
                                 about(d, "has successfully progressed."));
     else if (is_progressing(d))
-        put(d, "Progressing", "True", "ReplicaSetUpdated", about(d, "is progressing."),
-            since(old, "True"));
+        put(d, &(struct condition){ "Progressing", "True", "ReplicaSetUpdated",
+                                    about(d, "is progressing."), since(old, "True") });
     else if (is_timed_out(d))
         deploy_status_condition(d, "Progressing", "False", TIMED_OUT,
                                 about(d, "has timed out progressing."));

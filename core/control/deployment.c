@@ -173,7 +173,8 @@ static void reconcile(struct pass *p)
     if (!o)
         return;
     d = ANEW(p->a, struct deploy);
-    *d = (struct deploy){ .p = p, .o = o, .view = deployment_view(o), .tree = object_tree(o, p->a) };
+    *d = (struct deploy){ .p = p, .o = o, .view = deployment_view(o), .tree = object_tree(o, p->a)
+    * };
     p->data = d;
     d->uid = arena_strdup(p->a, object_uid(o));
     d->replicas = d->view->spec.has_replicas ? d->view->spec.replicas : 1;
@@ -206,7 +207,7 @@ static void stop(struct controller *c)
     c->state = mem_free(s);
 }
 
-const struct control_def control_deployment = {
+const struct control_def deployment_control = {
     .name = "deployment-controller",
     .watches = { { kind_deployment, on_deployment }, { kind_replica_set, on_set },
                  { kind_pod, on_pod } },

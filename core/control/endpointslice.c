@@ -10,7 +10,8 @@
 #include "core/object/rules.h"
 #include "gen/views.h"
 
-#define SLICE_NODE_MISSING_MS 60000      /* a pod on a node that is not there yet is looked at again */
+/* a pod on a node that is not there yet is looked at again */
+#define SLICE_NODE_MISSING_MS 60000
 
 static const char zone_label[] = "topology.kubernetes.io/zone";
 
@@ -321,7 +322,7 @@ static void reconcile(struct pass *p)
     send(p, service, plan);
 }
 
-const struct control_def control_endpoint_slice = {
+const struct control_def endpointslice_control = {
     .name = "endpoint-slice-controller",
     .watches = { { kind_service, on_service }, { kind_pod, on_pod },
                  { kind_endpoint_slice, on_slice }, { kind_node, on_node } },

@@ -377,7 +377,7 @@ static void stop(struct controller *c)
     c->state = mem_free(s);
 }
 
-const struct control_def control_replicaset = {
+const struct control_def replicaset_control = {
     .name = "replicaset-controller",
     .watches = { { kind_replica_set, on_set }, { kind_pod, on_pod } },
     .reconcile = reconcile,

@@ -1,4 +1,5 @@
-/* rootca.c: every namespace has the ConfigMap kube-root-ca.crt, by which pods know the API server. */
+/* rootca.c: every namespace has the ConfigMap kube-root-ca.crt, by which pods know the API server.
+ * */
 #include "core/control/control_impl.h"
 
 #define NAME "kube-root-ca.crt"
@@ -63,7 +64,7 @@ static void reconcile(struct pass *p)
         control_update(p, map, NULL, want, on_written, NULL);
 }
 
-const struct control_def control_root_ca = {
+const struct control_def rootca_control = {
     .name = "root-ca-certificate-publisher-controller",
     .watches = { { kind_namespace, on_namespace }, { kind_config_map, on_config_map } },
     .reconcile = reconcile,

@@ -36,7 +36,7 @@ static void reconcile(struct pass *p)
     control_create(p, kind_service_account(), account, on_created, NULL);
 }
 
-const struct control_def control_service_account = {
+const struct control_def sactl_control = {
     .name = "serviceaccount-controller",
     .watches = { { kind_namespace, on_namespace }, { kind_service_account, on_account } },
     .reconcile = reconcile,

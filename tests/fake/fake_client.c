@@ -14,7 +14,8 @@ static bool matches(const struct fake_watch *w, const struct object *o)
         return false;
     if (*w->ns && !str_eq(w->ns, object_ns(o)))
         return false;
-    return (!w->labels || selector_matches(w->labels, o)) && (!w->fields || fieldsel_matches(w->fields, o));
+    return (!w->labels || selector_matches(w->labels, o)) && (!w->fields ||
+                                                              fieldsel_matches(w->fields, o));
 }
 
 static void on_watch_turn(struct loop_timer *t);
@@ -33,7 +34,8 @@ static void enqueue(struct fake_watch *w, enum client_event type, struct object 
     wake(w, w->owner->lag_ms);
 }
 
-void fake_client_publish(struct fake_client *f, struct object *before, struct object *after, struct object *last)
+void fake_client_publish(struct fake_client *f, struct object *before, struct object *after,
+                         struct object *last)
 {
     list_each (w, &f->watches, struct fake_watch, link) {
         bool was = matches(w, before), is = matches(w, after);
@@ -103,7 +105,8 @@ static struct client_watch *free_watch(struct client_watch *watch)
     return mem_free(w);
 }
 
-static int new_watch(struct client *c, struct client_watch **out, const struct client_watch_opts *opts,
+static int new_watch(struct client *c, struct client_watch **out,
+                     const struct client_watch_opts *opts,
                      struct err *err)
 {
     struct fake_client *f = ((struct fake_door *)(void *)c)->owner;
@@ -113,7 +116,8 @@ static int new_watch(struct client *c, struct client_watch **out, const struct c
                               .ns = mem_strdup(opts->ns ? opts->ns : "") };
     list_push(&f->watches, &w->link);
     if ((opts->label_selector && selector_parse(&w->labels, opts->label_selector, err) < 0) ||
-        (opts->field_selector && fieldsel_parse(&w->fields, opts->kind, opts->field_selector, err) < 0)) {
+        (opts->field_selector && fieldsel_parse(&w->fields, opts->kind, opts->field_selector,
+                                                err) < 0)) {
         free_watch(&w->watch);
         return -1;
     }
@@ -140,7 +144,8 @@ void fake_client_drop_watches(struct fake_client *f, const struct kind *kind)
 static void answer(struct fake_call *c)
 {
     struct client_result r = { .code = c->code, .object = c->object, .body = c->body,
-                               .reason = c->reason ? c->reason : "", .message = c->message ? c->message : "" };
+                               .reason = c->reason ? c->reason : "",
+                               .message = c->message ? c->message : "" };
 
     if (c->req.on_done)
         c->req.on_done(&r, c->req.ctx);
@@ -154,7 +159,8 @@ static struct fake_fault *fault_of(struct fake_client *f, const struct fake_call
     for (size_t i = 0; i < f->faults.len; i++) {
         struct fake_fault *fault = &f->faults.v[i];
 
-        if (fault->left && fault->verb == c->req.verb && (!fault->kind || fault->kind == c->req.kind)) {
+        if (fault->left && fault->verb == c->req.verb && (!fault->kind ||
+                                                          fault->kind == c->req.kind)) {
             fault->left--;
             return fault;
         }
@@ -202,7 +208,8 @@ static int do_req(struct client *client, const struct client_req *req, struct er
     struct arena *a;
 
     if (req->subresource && !kind_sub(req->kind, req->subresource))
-        return err_set(err, ERR_INVALID, "%s has no subresource %s", req->kind->resource, req->subresource);
+        return err_set(err, ERR_INVALID, "%s has no subresource %s", req->kind->resource,
+                       req->subresource);
     if (req->verb != CLIENT_CREATE && str_empty(req->name))
         return err_set(err, ERR_INVALID, "%s: no name", req->kind->resource);
     a = arena_new(0);
@@ -232,7 +239,8 @@ static struct client *free_door(struct client *client)
     return mem_free(d);
 }
 
-static const struct client_ops ops = { .do_req = do_req, .watch = new_watch, .watch_free = free_watch,
+static const struct client_ops ops = { .do_req = do_req, .watch = new_watch,
+                                       .watch_free = free_watch,
                                        .free = free_door };
 
 static void open_door(struct fake_door *d, struct fake_client *f, const char *name)
@@ -366,7 +374,8 @@ struct object *fake_client_put(struct fake_client *f, const char *yaml)
     return last;
 }
 
-struct object *fake_client_edit(struct fake_client *f, const struct kind *kind, const char *ns, const char *name,
+struct object *fake_client_edit(struct fake_client *f, const struct kind *kind, const char *ns,
+                                const char *name,
                                 const char *yaml)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(0);
@@ -389,7 +398,8 @@ struct object *fake_client_edit(struct fake_client *f, const struct kind *kind, 
     return fake_client_store(f, a, kind, tree);
 }
 
-void fake_client_drop(struct fake_client *f, const struct kind *kind, const char *ns, const char *name)
+void fake_client_drop(struct fake_client *f, const struct kind *kind, const char *ns,
+                      const char *name)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(0);
     struct object *o = fake_client_get(f, kind, ns, name);
@@ -398,13 +408,16 @@ void fake_client_drop(struct fake_client *f, const struct kind *kind, const char
         object_unref(fake_client_remove(f, o, a));
 }
 
-int fake_client_delete(struct fake_client *f, const struct kind *kind, const char *ns, const char *name,
+int fake_client_delete(struct fake_client *f, const struct kind *kind, const char *ns,
+                       const char *name,
                        const char *propagation)
 {
     struct fake_call c = { .a = arena_new(0) };
 
-    c.req = (struct client_req){ .verb = CLIENT_DELETE, .kind = kind, .ns = ns, .name = name, .grace_s = -1,
-                                 .subresource = "", .field_manager = "", .propagation = propagation };
+    c.req = (struct client_req){ .verb = CLIENT_DELETE, .kind = kind, .ns = ns, .name = name,
+                                 .grace_s = -1,
+                                 .subresource = "", .field_manager = "",
+                                 .propagation = propagation };
     fake_client_execute(f, &c);
     object_unref(c.object);
     arena_free(c.a);
@@ -413,7 +426,8 @@ int fake_client_delete(struct fake_client *f, const struct kind *kind, const cha
 
 /* --- looking */
 
-struct object *fake_client_get(struct fake_client *f, const struct kind *kind, const char *ns, const char *name)
+struct object *fake_client_get(struct fake_client *f, const struct kind *kind, const char *ns,
+                               const char *name)
 {
     const struct map *m = f->objects[kind->storage->id];
     char key[OBJECT_KEY_BYTES];
@@ -438,7 +452,8 @@ struct object *fake_client_next(struct fake_client *f, const struct kind *kind, 
     return m && map_next(m, at, &key, &value) ? value : NULL;
 }
 
-size_t fake_client_calls(const struct fake_client *f, enum client_verb verb, const struct kind *kind)
+size_t fake_client_calls(const struct fake_client *f, enum client_verb verb,
+                         const struct kind *kind)
 {
     size_t sum = 0;
 
@@ -459,14 +474,16 @@ size_t fake_client_writes(const struct fake_client *f)
 
 /* --- faults */
 
-void fake_client_fail(struct fake_client *f, enum client_verb verb, const struct kind *kind, unsigned n, int code)
+void fake_client_fail(struct fake_client *f, enum client_verb verb, const struct kind *kind,
+                      unsigned n, int code)
 {
     struct fake_fault fault = { verb, kind, n, code, FAKE_CLIENT_BEFORE };
 
     vec_push(&f->faults, fault);
 }
 
-void fake_client_lose(struct fake_client *f, enum client_verb verb, const struct kind *kind, unsigned n)
+void fake_client_lose(struct fake_client *f, enum client_verb verb, const struct kind *kind,
+                      unsigned n)
 {
     struct fake_fault fault = { verb, kind, n, 0, FAKE_CLIENT_AFTER };
 
@@ -483,7 +500,8 @@ void fake_client_lag(struct fake_client *f, int64_t ms)
     f->lag_ms = ms;
 }
 
-void fake_client_on_request(struct fake_client *f, void (*fn)(const struct client_req *req, void *ctx), void *ctx)
+void fake_client_on_request(struct fake_client *f, void (*fn)(const struct client_req *req,
+                                                              void *ctx), void *ctx)
 {
     f->on_request = fn;
     f->ctx = ctx;

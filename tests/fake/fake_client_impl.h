@@ -78,7 +78,9 @@ struct object *fake_client_store(struct fake_client *f, struct arena *a, const s
 struct object *fake_client_remove(struct fake_client *f, struct object *o, struct arena *a);
 /* Fills in what every new object has. */
 void fake_client_fill(struct fake_client *f, struct arena *a, struct json *meta);
-/* fake_client.c: tells the watches. `before` NULL: created; `after` NULL: deleted, `last` is its final state. */
-void fake_client_publish(struct fake_client *f, struct object *before, struct object *after, struct object *last);
+/* fake_client.c: tells the watches. `before` NULL: created; `after` NULL: deleted, `last` is its
+ * final state. */
+void fake_client_publish(struct fake_client *f, struct object *before, struct object *after,
+                         struct object *last);
 
 #endif

@@ -121,7 +121,8 @@ static void allocate(struct fake_client *f, struct arena *a, struct json *servic
     if (str_eq(type, "ExternalName"))
         return;
     if (!*text_of(spec, "clusterIP"))
-        json_set(a, spec, "clusterIP", json_fmt(a, "10.43.%u.%u", f->next_ip / 250, f->next_ip % 250));
+        json_set(a, spec, "clusterIP", json_fmt(a, "10.43.%u.%u", f->next_ip / 250,
+                                                f->next_ip % 250));
     f->next_ip++;
     ips = json_array(a);
     json_append(a, ips, json_str(a, text_of(spec, "clusterIP")));
@@ -148,7 +149,8 @@ static int decode(struct fake_call *c, struct json **out)
         fail(c, status_bad_request(c->a, "%s", err.msg));
         return -1;
     }
-    if (notes.len) {                             /* nobody inside the project sends unknown fields */
+    /* nobody inside the project sends unknown fields */
+    if (notes.len) {
         fail(c, status_bad_request(c->a, "strict decoding error: %s", codec_notes_text(&notes)));
         return -1;
     }
@@ -161,7 +163,8 @@ static int decode(struct fake_call *c, struct json **out)
 
 static void create(struct fake_client *f, struct fake_call *c)
 {
-    static const char *const dropped[] = { "resourceVersion", "uid", "creationTimestamp", "deletionTimestamp" };
+    static const char *const dropped[] = { "resourceVersion", "uid", "creationTimestamp",
+                                           "deletionTimestamp" };
     const struct kind *kind = c->req.kind->storage;
     struct rules_ctx ctx = rules_of(f, c);
     struct causes causes = { .a = c->a };
@@ -184,7 +187,8 @@ static void create(struct fake_client *f, struct fake_call *c)
         return;
     }
     if (kind->namespaced && is_terminating(f, c->req.ns)) {
-        fail(c, status_forbidden(c->a, kind, name, arena_printf(c->a, "unable to create new content in "
+        fail(c, status_forbidden(c->a, kind, name, arena_printf(c->a,
+                                                                "unable to create new content in "
             "namespace %s because it is being terminated", c->req.ns)));
         return;
     }
@@ -230,7 +234,8 @@ static int patched(struct fake_call *c, const struct json *old, struct json **ou
 
 static void conflict(struct fake_call *c)
 {
-    fail(c, status_conflict(c->a, c->req.kind, c->req.name, "the object has been modified; please apply your "
+    fail(c, status_conflict(c->a, c->req.kind, c->req.name,
+                            "the object has been modified; please apply your "
                             "changes to the latest version and try again"));
 }
 
@@ -240,7 +245,9 @@ static bool named_right(struct fake_call *c, const struct object *old, struct js
     int64_t n = 0;
 
     if (!str_eq(text_of(meta, "name"), c->req.name)) {
-        fail(c, status_bad_request(c->a, "the name of the object (%s) does not match the name on the URL (%s)",
+        fail(c, status_bad_request(c->a,
+                                   "the name of the object (%s) does not match the name on the "
+                                   "URL (%s)",
                                    text_of(meta, "name"), c->req.name));
         return false;
     }
@@ -300,7 +307,8 @@ static int64_t grace_of(const struct fake_call *c, const struct kind *kind, cons
     if (kind != kind_pod() || !*text_of(spec, "nodeName") || str_eq(phase, "Succeeded") ||
         str_eq(phase, "Failed"))
         return 0;
-    return c->req.grace_s >= 0 ? c->req.grace_s : json_get_int(spec, "terminationGracePeriodSeconds", 30);
+    return c->req.grace_s >= 0 ? c->req.grace_s : json_get_int(spec,
+                                                               "terminationGracePeriodSeconds", 30);
 }
 
 static void set_finalizers(struct fake_call *c, struct json *meta)
@@ -322,7 +330,8 @@ static void set_finalizers(struct fake_call *c, struct json *meta)
         json_del(meta, "finalizers");
 }
 
-static void mark(struct fake_client *f, struct fake_call *c, const struct kind *kind, struct json *tree,
+static void mark(struct fake_client *f, struct fake_call *c, const struct kind *kind,
+                 struct json *tree,
                  int64_t grace)
 {
     struct json *meta = json_get(tree, "metadata");
@@ -402,7 +411,8 @@ static void bind(struct fake_client *f, struct fake_call *c)
     spec = json_ensure_object(c->a, tree, "spec");
     if (object_is_deleting(o) || *text_of(spec, "nodeName")) {
         fail(c, status_conflict(c->a, kind_pod(), c->req.name, object_is_deleting(o)
-            ? "it is being deleted, cannot be assigned to a host" : "it is already assigned to a node"));
+            ? "it is being deleted, cannot be assigned to a host"
+            : "it is already assigned to a node"));
         return;
     }
     json_set_str(c->a, spec, "nodeName", json_path_str(c->req.body, "target.name"));
@@ -460,7 +470,8 @@ static void get(struct fake_client *f, struct fake_call *c)
 
 void fake_client_execute(struct fake_client *f, struct fake_call *c)
 {
-    static const struct { const char *sub; void (*run)(struct fake_client *, struct fake_call *); } rows[] = {
+    static const struct { const char *sub; void (*run)(struct fake_client *,
+                                                       struct fake_call *); } rows[] = {
         { "binding", bind }, { "token", token }, { "eviction", evict },
     };
 

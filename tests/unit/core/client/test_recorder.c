@@ -33,7 +33,8 @@ TEST(counts_and_limits)
     for (int i = 0; i < 40; i++)
         recorder_event(r, o, RECORDER_WARNING, "Did", "that %d", i);
     fake_client_run(f);
-    EXPECT_EQ(fake_client_count(f, kind_ev()), RECORDER_BURST - 1);      /* 25 said, one of them twice */
+    /* 25 said, one of them twice */
+    EXPECT_EQ(fake_client_count(f, kind_ev()), RECORDER_BURST - 1);
     fake_env_advance(&env, RECORDER_REFILL_MS);
     recorder_event(r, o, RECORDER_WARNING, "Did", "more");
     recorder_event(r, o, RECORDER_WARNING, "Did", "too much");

@@ -87,7 +87,8 @@ static inline const char *box_condition(struct box *b, const struct kind *kind, 
 
     json_each(it, json_path(box_tree(b, kind, name), "status.conditions"))
         if (str_eq(json_get_str(it, "type"), type))
-            return arena_printf(b->a, "%s %s", json_get_str(it, "status"), json_get_str(it, "reason"));
+            return arena_printf(b->a, "%s %s", json_get_str(it, "status"), json_get_str(it,
+                                                                                        "reason"));
     return "";
 }
 

@@ -3,7 +3,8 @@
 
 static void put_namespace(struct box *b, const char *name)
 {
-    fake_client_put(b->f, arena_printf(b->a, "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n",
+    fake_client_put(b->f, arena_printf(b->a,
+                                       "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n",
                                        name));
 }
 

@@ -27,7 +27,8 @@ static struct object *set_of(struct box *b, const char *image)
     struct object *rs;
 
     for (size_t at = 0; (rs = fake_client_next(b->f, kind_replica_set(), &at));) {
-        struct json *c = json_at(json_path(object_tree(rs, b->a), "spec.template.spec.containers"), 0);
+        struct json *c = json_at(json_path(object_tree(rs, b->a), "spec.template.spec.containers"),
+                                 0);
 
         if (str_eq(json_get_str(c, "image"), image))
             return rs;
@@ -173,7 +174,8 @@ TEST(undo_finds_the_old_set)
     EXPECT_EQ(size_of(&b, "app:1"), 2);
     EXPECT_EQ(size_of(&b, "app:2"), 0);
     EXPECT_STR(object_annotation(set_of(&b, "app:1"), "deployment.kubernetes.io/revision"), "3");
-    EXPECT_STR(object_annotation(set_of(&b, "app:1"), "deployment.kubernetes.io/revision-history"), "1");
+    EXPECT_STR(object_annotation(set_of(&b, "app:1"), "deployment.kubernetes.io/revision-history"),
+               "1");
     EXPECT_STR(object_annotation(fake_client_get(b.f, kind_deployment(), "default", "d"),
                                  "deployment.kubernetes.io/revision"), "3");
     box_deinit(&b);
@@ -296,7 +298,8 @@ TEST(collision)
     fake_client_drop(b.f, kind_deployment(), "default", "d");
     fake_client_edit(b.f, kind_replica_set(), "default", name,
                      "{metadata: {ownerReferences: null, labels: {app: other}}, "
-                     "spec: {replicas: 0, template: {spec: {containers: [{name: c, image: 'app:9'}]}}}}");
+                     "spec: {replicas: 0, template: {spec: {containers: "
+                     "[{name: c, image: 'app:9'}]}}}}");
     put_deployment(&b, 1);
     box_settle(&b);
     EXPECT_EQ(status(&b, "collisionCount"), 1);
@@ -354,7 +357,8 @@ TEST(rests_when_done)
     box_deinit(&b);
 }
 
-/* The control role dies before its Nth request, for every N: what comes after it ends up the same. */
+/* The control role dies before its Nth request, for every N: what comes after it ends up the same.
+ * */
 struct killer { unsigned left; bool now; };
 
 static void kill_at(const struct client_req *req, void *ctx)

@@ -101,7 +101,8 @@ TEST(terminating_ended_and_gone)
     fake_client_pass(b.f, &b.env, 100, 10);
     EXPECT_EQ(fake_client_delete(b.f, kind_pod(), "default", "p0", NULL), 200);
     fake_client_pass(b.f, &b.env, 100, 10);
-    c = json_get(json_at(json_get(object_tree(first_slice(&b), b.a), "endpoints"), 0), "conditions");
+    c = json_get(json_at(json_get(object_tree(first_slice(&b), b.a), "endpoints"), 0),
+                 "conditions");
     EXPECT(!json_get_bool(c, "ready", true));
     EXPECT(json_get_bool(c, "serving", false));
     EXPECT(json_get_bool(c, "terminating", false));
@@ -117,7 +118,8 @@ TEST(no_pods_headless_and_not_ready)
     struct box b;
 
     begin(&b);
-    fake_client_put(b.f, "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {clusterIP: None, "
+    fake_client_put(b.f,
+                    "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {clusterIP: None, "
                          "publishNotReadyAddresses: true, selector: {app: foo}}\n");
     box_settle(&b);
     EXPECT_EQ(fake_client_count(b.f, kind_endpoint_slice()), 1);
@@ -126,7 +128,8 @@ TEST(no_pods_headless_and_not_ready)
     put_pod(&b, 0, "app: foo", 8080);
     fake_client_pass(b.f, &b.env, 100, 10);
     EXPECT_EQ(fake_client_count(b.f, kind_endpoint_slice()), 1);
-    EXPECT(json_get_bool(json_get(json_at(json_get(object_tree(first_slice(&b), b.a), "endpoints"), 0),
+    EXPECT(json_get_bool(json_get(json_at(json_get(object_tree(first_slice(&b), b.a), "endpoints"),
+                                          0),
                                   "conditions"), "ready", false));
     box_deinit(&b);
 }
