@@ -219,23 +219,40 @@ static void cut(char *message)
     memcpy(message + n, "...", 4);
 }
 
-void recorder_event(struct recorder *r, const struct object *about, enum recorder_type type,
-                    const char *reason, const char *format, ...)
+/* Frees message. */
+static void event_about(struct recorder *r, const struct object *about, enum recorder_type type,
+                        const char *reason, char *message)
 {
     const struct kind *kind = object_kind(about);
     struct recorder_ref ref = { .api_version = kind->api_version, .kind = kind->kind,
                                 .ns = object_ns(about), .name = object_name(about),
                                 .uid = object_uid(about), .rv = object_rv(about) };
+
+    cut(message);
+    recorder_event_ref(r, &ref, type, reason, message);
+    mem_free(message);
+}
+
+void recorder_normal(struct recorder *r, const struct object *about, const char *reason,
+                     const char *format, ...)
+{
     char *message = NULL;
     va_list ap;
 
     va_start(ap, format);
-    if (vasprintf(&message, format, ap) < 0)
-        message = NULL;
+    if (vasprintf(&message, format, ap) >= 0)
+        event_about(r, about, RECORDER_NORMAL, reason, message);
     va_end(ap);
-    if (!message)
-        return;
-    cut(message);
-    recorder_event_ref(r, &ref, type, reason, message);
-    mem_free(message);
+}
+
+void recorder_warning(struct recorder *r, const struct object *about, const char *reason,
+                      const char *format, ...)
+{
+    char *message = NULL;
+    va_list ap;
+
+    va_start(ap, format);
+    if (vasprintf(&message, format, ap) >= 0)
+        event_about(r, about, RECORDER_WARNING, reason, message);
+    va_end(ap);
 }

@@ -32,9 +32,10 @@ struct recorder_ref {
     const char *field_path;              /* "spec.containers{app}" */
     int64_t rv;
 };
-void recorder_event(struct recorder *r, const struct object *about, enum recorder_type type,
-                    const char *reason, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+void recorder_normal(struct recorder *r, const struct object *about, const char *reason,
+                     const char *format, ...) __attribute__((format(printf, 4, 5)));
+void recorder_warning(struct recorder *r, const struct object *about, const char *reason,
+                      const char *format, ...) __attribute__((format(printf, 4, 5)));
 void recorder_event_ref(struct recorder *r, const struct recorder_ref *about,
                         enum recorder_type type, const char *reason, const char *message);
 

@@ -51,7 +51,7 @@ static void patch_owner(struct pass *p, struct object *o, struct json *ref)
 
     json_set_str(p->a, meta, "uid", object_uid(o));
     json_append(p->a, json_ensure_array(p->a, meta, "ownerReferences"), ref);
-    control_patch(p, o, CLIENT_PATCH_STRATEGIC, patch, on_patched, NULL);
+    control_patch_strategic(p, o, patch, on_patched, NULL);
 }
 
 static void release(struct pass *p, struct object *o, const struct object *owner)
@@ -63,10 +63,11 @@ static void release(struct pass *p, struct object *o, const struct object *owner
     patch_owner(p, o, ref);
 }
 
-void adopt_claim(struct pass *p, struct object *owner, const struct selector *selector,
-                 const struct kind *kind, const struct adopt_orphans *orphans,
-                 struct adopt_list *out)
+struct adopt_list adopt_claim(struct pass *p, struct object *owner,
+                              const struct selector *selector, const struct kind *kind,
+                              const struct adopt_orphans *orphans)
 {
+    struct adopt_list out = { 0 };
     struct informer *i = control_informer(p->c, kind);
     struct object *o;
     const char *key;
@@ -76,12 +77,12 @@ void adopt_claim(struct pass *p, struct object *owner, const struct selector *se
         if (!str_eq(object_ns(o), object_ns(owner)))
             continue;
         if (selector_matches(selector, o))
-            vec_push(out, o);
+            vec_push(&out, o);
         else if (!object_is_deleting(owner) && !object_is_deleting(o))
             release(p, o, owner);
     }
     if (object_is_deleting(owner))
-        return;
+        return out;
     for (size_t at = 0; map_next(orphans->keys, &at, &key, &value);) {
         char ns[OBJECT_KEY_BYTES], name[OBJECT_KEY_BYTES];
 
@@ -89,7 +90,8 @@ void adopt_claim(struct pass *p, struct object *owner, const struct selector *se
         o = str_eq(ns, object_ns(owner)) ? informer_get(i, ns, name) : NULL;
         if (!o || object_is_deleting(o) || !selector_matches(selector, o))
             continue;
-        vec_push(out, o);
+        vec_push(&out, o);
         patch_owner(p, o, adopt_reference(p->a, owner));
     }
+    return out;
 }

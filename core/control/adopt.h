@@ -9,7 +9,7 @@
 #include "core/control/control_impl.h"
 #include "core/object/selector.h"
 
-/* Objects of one kind without a controlling owner: kept by key, so that none need be searched for. */
+/* Objects of one kind without a controlling owner, by key: so that none need be searched for. */
 struct adopt_orphans { struct map *keys; };
 
 void adopt_init(struct adopt_orphans *o);
@@ -21,9 +21,9 @@ struct adopt_list { struct object **v; size_t len, cap; };      /* borrowed from
 
 /* The objects of `kind` in the namespace of `owner` that are its own after this pass. Sends the
  * patches that adopt and release. Ended and deleted ones are among them: the caller filters. */
-void adopt_claim(struct pass *p, struct object *owner, const struct selector *selector,
-                 const struct kind *kind, const struct adopt_orphans *orphans,
-                 struct adopt_list *out);
+struct adopt_list adopt_claim(struct pass *p, struct object *owner,
+                              const struct selector *selector, const struct kind *kind,
+                              const struct adopt_orphans *orphans);
 static inline void adopt_list_deinit(struct adopt_list *l) { vec_deinit(l); }
 /* {apiVersion, kind, name, uid, controller, blockOwnerDeletion} of this owner. */
 struct json *adopt_reference(struct arena *a, const struct object *owner);

@@ -255,20 +255,38 @@ static struct client_req request_for(const struct object *o, enum client_verb ve
                                 .name = object_name(o), .grace_s = -1 };
 }
 
-void control_update(struct pass *p, const struct object *o, const char *subresource,
-                    const struct json *tree, control_answer answer, void *arg)
+void control_update(struct pass *p, const struct object *o, const struct json *tree,
+                    control_answer answer, void *arg)
 {
     struct client_req req = request_for(o, CLIENT_UPDATE);
 
-    req.subresource = subresource;
     req.body = tree;
     control_do(p, &req, answer, arg);
 }
 
-void control_patch(struct pass *p, const struct object *o, enum client_verb verb,
-                   const struct json *patch, control_answer answer, void *arg)
+void control_update_status(struct pass *p, const struct object *o, const struct json *tree,
+                           control_answer answer, void *arg)
 {
-    struct client_req req = request_for(o, verb);
+    struct client_req req = request_for(o, CLIENT_UPDATE);
+
+    req.subresource = "status";
+    req.body = tree;
+    control_do(p, &req, answer, arg);
+}
+
+void control_patch_merge(struct pass *p, const struct object *o, const struct json *patch,
+                         control_answer answer, void *arg)
+{
+    struct client_req req = request_for(o, CLIENT_PATCH_MERGE);
+
+    req.body = patch;
+    control_do(p, &req, answer, arg);
+}
+
+void control_patch_strategic(struct pass *p, const struct object *o, const struct json *patch,
+                             control_answer answer, void *arg)
+{
+    struct client_req req = request_for(o, CLIENT_PATCH_STRATEGIC);
 
     req.body = patch;
     control_do(p, &req, answer, arg);

@@ -115,10 +115,14 @@ void control_again(struct pass *p, int64_t ms);        /* the earliest wins */
 /* Usual requests. `tree` is the whole object. */
 void control_create(struct pass *p, const struct kind *kind, const struct json *tree,
                     control_answer answer, void *arg);
-void control_update(struct pass *p, const struct object *o, const char *subresource,
-                    const struct json *tree, control_answer answer, void *arg);
-void control_patch(struct pass *p, const struct object *o, enum client_verb verb,
-                   const struct json *patch, control_answer answer, void *arg);
+void control_update(struct pass *p, const struct object *o, const struct json *tree,
+                    control_answer answer, void *arg);
+void control_update_status(struct pass *p, const struct object *o, const struct json *tree,
+                           control_answer answer, void *arg);
+void control_patch_merge(struct pass *p, const struct object *o, const struct json *patch,
+                         control_answer answer, void *arg);
+void control_patch_strategic(struct pass *p, const struct object *o, const struct json *patch,
+                             control_answer answer, void *arg);
 void control_delete(struct pass *p, const struct object *o, const char *propagation,
                     control_answer answer, void *arg);
 bool control_is_terminating_ns(const struct client_result *r);   /* refused: its namespace goes */

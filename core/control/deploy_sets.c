@@ -62,11 +62,11 @@ static void find_fresh(struct deploy *d)
 int deploy_sets_collect(struct deploy *d, struct adopt_orphans *orphans)
 {
     _cleanup_(selector_freep) struct selector *selector = NULL;
-    struct adopt_list list = { 0 };
+    struct adopt_list list;
 
     if (selector_from_json(&selector, json_path(d->tree, "spec.selector"), NULL) < 0)
         return -1;                       /* the API lets none in */
-    adopt_claim(d->p, d->o, selector, kind_replica_set(), orphans, &list);
+    list = adopt_claim(d->p, d->o, selector, kind_replica_set(), orphans);
     d->sets = arena_alloc(d->p->a, (list.len + 1) * sizeof(*d->sets));
     for (size_t i = 0; i < list.len; i++) {
         const struct replica_set_view *v = replica_set_view(list.v[i]);
@@ -183,7 +183,7 @@ bool deploy_sets_sync_new(struct deploy *d)
     set_revision(d, json_get_str(annotations, DEPLOY_REVISION));
     if (json_equal(tree, before))
         return false;
-    control_update(d->p, d->fresh->o, NULL, tree, NULL, NULL);
+    control_update(d->p, d->fresh->o, tree, NULL, NULL);
     control_again(d->p, 0);
     return true;
 }
@@ -265,7 +265,7 @@ static void on_refused(struct deploy *d, const struct creation *c, const struct 
         deploy_status_condition(d, "Progressing", "False", "ReplicaSetCreateError", text);
         deploy_status_write(d);
     }
-    recorder_event(d->p->c->events, d->o, RECORDER_WARNING, "ReplicaSetCreateError", "%s", text);
+    recorder_warning(d->p->c->events, d->o, "ReplicaSetCreateError", "%s", text);
 }
 
 static void on_created(struct pass *p, const struct client_result *r, void *arg)
@@ -281,7 +281,7 @@ static void on_created(struct pass *p, const struct client_result *r, void *arg)
         on_refused(d, c, r);
     } else {
         if (c->size > 0)
-            recorder_event(p->c->events, d->o, RECORDER_NORMAL, "ScalingReplicaSet",
+            recorder_normal(p->c->events, d->o, "ScalingReplicaSet",
                            "Scaled up replica set %s from 0 to %" PRId64, c->name, c->size);
         set_int_text(p->a, d->annotations, DEPLOY_REVISION, c->revision);
         if (deploy_status_has_deadline(d))
@@ -318,7 +318,7 @@ static void on_scaled(struct pass *p, const struct client_result *r, void *arg)
         return;
     }
     if (d && s->from != s->to)
-        recorder_event(p->c->events, d, RECORDER_NORMAL, "ScalingReplicaSet",
+        recorder_normal(p->c->events, d, "ScalingReplicaSet",
                        "Scaled %s replica set %s from %" PRId64 " to %" PRId64,
                        s->to > s->from ? "up" : "down", s->name, s->from, s->to);
 }
@@ -343,7 +343,7 @@ void deploy_sets_apply(struct deploy *d)
         s = ANEW(a, struct scaling);
         *s = (struct scaling){ arena_strdup(a, object_name(set->o)), set->view->spec.replicas,
                                set->size };
-        control_update(d->p, set->o, NULL, tree, on_scaled, s);
+        control_update(d->p, set->o, tree, on_scaled, s);
     }
 }
 

@@ -278,5 +278,5 @@ void deploy_status_write(struct deploy *d)
     if (json_len(d->annotations))
         json_set(a, meta, "annotations", d->annotations);
     if (!json_equal(tree, d->tree))
-        control_update(d->p, d->o, "status", tree, on_written, NULL);
+        control_update_status(d->p, d->o, tree, on_written, NULL);
 }

@@ -173,8 +173,8 @@ static void reconcile(struct pass *p)
     if (!o)
         return;
     d = ANEW(p->a, struct deploy);
-    *d = (struct deploy){ .p = p, .o = o, .view = deployment_view(o), .tree = object_tree(o, p->a)
-    * };
+    *d = (struct deploy){ .p = p, .o = o, .view = deployment_view(o),
+                          .tree = object_tree(o, p->a) };
     p->data = d;
     d->uid = arena_strdup(p->a, object_uid(o));
     d->replicas = d->view->spec.has_replicas ? d->view->spec.replicas : 1;

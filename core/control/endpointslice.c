@@ -290,7 +290,7 @@ static void send(struct pass *p, const struct object *service, const struct slic
         else if (!s->object)
             control_create(p, kind_endpoint_slice(), slice_tree(p, service, s), on_written, NULL);
         else if (s->changed || !same_labels(s->object, labels))
-            control_update(p, s->object, NULL, slice_tree(p, service, s), on_written, NULL);
+            control_update(p, s->object, slice_tree(p, service, s), on_written, NULL);
     }
 }
 

@@ -125,12 +125,12 @@ static void on_created(struct pass *p, const struct client_result *r, void *arg)
     struct run *run = arg;
 
     if (client_ok(r) && r->object) {
-        recorder_event(p->c->events, run->rs, RECORDER_NORMAL, "SuccessfulCreate",
+        recorder_normal(p->c->events, run->rs, "SuccessfulCreate",
                        "Created pod: %s", object_name(r->object));
     } else if (control_is_terminating_ns(r)) {
         run->left = 0;                   /* no use trying, and no fault either */
     } else if (!client_ok(r)) {
-        recorder_event(p->c->events, run->rs, RECORDER_WARNING, "FailedCreate",
+        recorder_warning(p->c->events, run->rs, "FailedCreate",
                        "Error creating: %s", r->message);
         note_failure(p, run, r);
     }
@@ -163,10 +163,10 @@ static void on_deleted(struct pass *p, const struct client_result *r, void *arg)
     struct deletion *d = arg;
 
     if (client_ok(r)) {
-        recorder_event(p->c->events, d->run->rs, RECORDER_NORMAL, "SuccessfulDelete",
+        recorder_normal(p->c->events, d->run->rs, "SuccessfulDelete",
                        "Deleted pod: %s", d->pod);
     } else if (r->code != 404) {
-        recorder_event(p->c->events, d->run->rs, RECORDER_WARNING, "FailedDelete",
+        recorder_warning(p->c->events, d->run->rs, "FailedDelete",
                        "Error deleting: %s", r->message);
         note_failure(p, d->run, r);
     }
@@ -307,7 +307,7 @@ static void write_status(struct pass *p)
     if (json_equal(status, json_get(tree, "status")))
         return;
     json_set(p->a, tree, "status", status);
-    control_update(p, now, "status", tree, on_status, NULL);
+    control_update_status(p, now, tree, on_status, NULL);
 }
 
 /* --- the pass */
@@ -351,7 +351,7 @@ static void reconcile(struct pass *p)
     run->template = json_path(tree, "spec.template");
     p->data = run;
     p->cleanup = cleanup;
-    adopt_claim(p, rs, selector, kind_pod(), &s->orphans, &run->pods);
+    run->pods = adopt_claim(p, rs, selector, kind_pod(), &s->orphans);
     for (size_t i = 0; i < run->pods.len; i++)
         object_ref(run->pods.v[i]);
     p->then = manage;

@@ -61,7 +61,7 @@ static void reconcile(struct pass *p)
     tree = object_tree(map, p->a);
     want = wanted(p, json_clone(p->a, tree));
     if (!json_equal(want, tree))
-        control_update(p, map, NULL, want, on_written, NULL);
+        control_update(p, map, want, on_written, NULL);
 }
 
 const struct control_def rootca_control = {

@@ -22,22 +22,22 @@ TEST(counts_and_limits)
     f = fake_client_new(loop);
     r = recorder_new(fake_client_door(f), "tester", "");
     o = fake_client_put(f, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n");
-    recorder_event(r, o, RECORDER_NORMAL, "Did", "this %d", 1);
+    recorder_normal(r, o, "Did", "this %d", 1);
     fake_client_run(f);
-    recorder_event(r, o, RECORDER_NORMAL, "Did", "this %d", 1);
+    recorder_normal(r, o, "Did", "this %d", 1);
     fake_client_run(f);
     EXPECT_EQ(fake_client_count(f, kind_ev()), 1);
     e = fake_client_next(f, kind_ev(), &at);
     EXPECT_EQ(json_get_int(object_tree(e, a), "count", 0), 2);
     EXPECT_STR(json_path_str(object_tree(e, a), "involvedObject.kind"), "ConfigMap");
     for (int i = 0; i < 40; i++)
-        recorder_event(r, o, RECORDER_WARNING, "Did", "that %d", i);
+        recorder_warning(r, o, "Did", "that %d", i);
     fake_client_run(f);
     /* 25 said, one of them twice */
     EXPECT_EQ(fake_client_count(f, kind_ev()), RECORDER_BURST - 1);
     fake_env_advance(&env, RECORDER_REFILL_MS);
-    recorder_event(r, o, RECORDER_WARNING, "Did", "more");
-    recorder_event(r, o, RECORDER_WARNING, "Did", "too much");
+    recorder_warning(r, o, "Did", "more");
+    recorder_warning(r, o, "Did", "too much");
     fake_client_run(f);
     EXPECT_EQ(fake_client_count(f, kind_ev()), RECORDER_BURST);
     recorder_free(r);
