@@ -1,6 +1,5 @@
 /* net/dns/dns_conn.h -- inside the room: questions over TCP (RFC 7766). Several may be under way on
- * one connection; answers go out as they come. The longest idle connection makes room for a new one.
- */
+ * one connection; answers go out as they come. The longest idle one makes room for a new one. */
 #ifndef NET_DNS_DNS_CONN_H
 #define NET_DNS_DNS_CONN_H
 

@@ -31,13 +31,12 @@ struct flight {
     struct list link;
     struct dns_forward *f;
     char *key;
-    struct dns_query q;
+    struct dns_query q;                  /* with the id of the last try */
     struct list asks;
     int64_t until_ms;
     unsigned tries, server;              /* server: who is asked now */
     unsigned generation;                 /* of the list that `server` counts in */
     bool edns, tcp, bad;                 /* bad: somebody answered, but with a failure */
-    uint16_t id;
     int fd;
     struct loop_io io;
     struct loop_timer timer;
@@ -288,7 +287,7 @@ static void on_udp(struct loop_io *io, unsigned events)
         go_on(g);
         return;
     }
-    if (dns_wire_parse_answer(&g->f->answer, message, (size_t)n, g->id, &g->q, &err) < 0) {
+    if (dns_wire_parse_answer(&g->f->answer, message, (size_t)n, &g->q, &err) < 0) {
         if (err.code != ERR_INVALID)     /* another question's answer: somebody guesses */
             go_on(g);
         return;
@@ -305,8 +304,8 @@ static int start_udp(struct flight *g)
     g->fd = open_socket(u, SOCK_DGRAM);
     if (g->fd < 0)
         return -1;
-    env_random(loop_env(g->f->loop), &g->id, sizeof(g->id));
-    len = dns_wire_question(message, g->id, &g->q, g->edns);
+    env_random(loop_env(g->f->loop), &g->q.id, sizeof(g->q.id));
+    len = dns_wire_question(message, g->q.id, &g->q, g->edns);
     if (send(g->fd, message, len, MSG_NOSIGNAL) != (ssize_t)len ||
         loop_io_add(g->f->loop, &g->io, g->fd, LOOP_READ, on_udp, NULL) < 0) {
         g->fd = fd_close(g->fd);
@@ -337,8 +336,7 @@ static void on_tcp_read(struct flight *g)
     want = dns_wire_get16((const uint8_t *)g->in.p);
     if (g->in.len < want + 2)
         return;
-    if (dns_wire_parse_answer(&g->f->answer, (const uint8_t *)g->in.p + 2, want, g->id, &g->q,
-                              &err) < 0)
+    if (dns_wire_parse_answer(&g->f->answer, (const uint8_t *)g->in.p + 2, want, &g->q, &err) < 0)
         go_on(g);
     else
         on_answer(g);
@@ -354,7 +352,7 @@ static void on_tcp(struct loop_io *io, unsigned events)
         on_tcp_read(g);
         return;
     }
-    len = (ssize_t)dns_wire_question(message + 2, g->id, &g->q, g->edns) + 2;
+    len = (ssize_t)dns_wire_question(message + 2, g->q.id, &g->q, g->edns) + 2;
     dns_wire_put16(message, (uint16_t)(len - 2));
     if (!(events & LOOP_WRITE) || send(g->fd, message, (size_t)len, MSG_NOSIGNAL) != len)
         go_on(g);

@@ -17,7 +17,7 @@
 #include "net/dns/dns_wire.h"
 
 #define DNS_FORWARD_ASKS_MAX (4 * DNS_FORWARDS_MAX)      /* askers that wait, in all */
-#define DNS_FORWARD_SILENT_MAX 3         /* times without an answer until a server is left out ... */
+#define DNS_FORWARD_SILENT_MAX 3         /* times in a row; then it is left out ... */
 #define DNS_FORWARD_DOWN_MS 5000         /* ... for so long, then one question tries again */
 
 struct dns_forward;

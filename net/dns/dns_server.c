@@ -126,7 +126,9 @@ static const struct dns_answer *join(struct dns_server *s, const struct dns_quer
                                      uint32_t age_s)
 {
     struct dns_answer *whole = &s->whole;
+    const struct dns_name *name;
     struct dns_rr rr;
+    uint32_t ttl;
 
     dns_wire_answer_clear(whole);
     if (before && before->len)
@@ -134,10 +136,11 @@ static const struct dns_answer *join(struct dns_server *s, const struct dns_quer
     whole->rcode = a ? a->rcode : DNS_SERVFAIL;
     whole->tc = a && a->tc;
     whole->ad = a && a->ad;
-    for (size_t at = 0; a && dns_wire_next(a, &at, &rr);)
-        dns_wire_add(whole, rr.section,
-                     dns_wire_name_eq(&rr.name, &q->name) ? &q->name : &rr.name, rr.type,
-                     rr.ttl > age_s ? rr.ttl - age_s : 0, rr.data, rr.len);
+    for (size_t at = 0; a && dns_wire_next(a, &at, &rr);) {
+        name = dns_wire_name_eq(&rr.name, &q->name) ? &q->name : &rr.name;
+        ttl = rr.ttl > age_s ? rr.ttl - age_s : 0;
+        dns_wire_add(whole, rr.section, name, &(struct dns_data){ rr.type, ttl, rr.data, rr.len });
+    }
     return whole;
 }
 
@@ -156,7 +159,7 @@ static void on_forwarded(struct dns_ask *ask, const struct dns_answer *a)
     struct pending *p = container_of(ask, struct pending, ask);
     struct peer peer = p->peer;
 
-    /* Sending may end the connection, whose turns are then taken back: p is none of them any more. */
+    /* Sending may end the connection, which takes its turns along: p's is none of them then. */
     send_to(p->s, &peer, &p->turn, &p->q, join(p->s, &p->q, &p->before, a, 0));
     pending_free(p);
 }

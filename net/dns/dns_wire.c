@@ -291,19 +291,19 @@ static int read_section(struct dns_answer *out, enum dns_section s, const uint8_
             continue;
         if (copy_data(&data, p, &rr) < 0)
             return -1;
-        dns_wire_add(out, s, &rr.name, rr.type, rr.ttl, data.p, data.len);
+        dns_wire_add(out, s, &rr.name, &(struct dns_data){ rr.type, rr.ttl, data.p, data.len });
     }
     return 0;
 }
 
-static int check_question(const uint8_t *p, size_t len, uint16_t id, const struct dns_query *asked,
+static int check_question(const uint8_t *p, size_t len, const struct dns_query *asked,
                           size_t *at, struct err *err)
 {
     struct dns_name name;
 
     if (len < DNS_HEADER_BYTES || !(p[2] & 0x80))
         return err_set(err, ERR_CORRUPT, "no answer");
-    if (dns_wire_get16(p) != id)
+    if (dns_wire_get16(p) != asked->id)
         return err_set(err, ERR_INVALID, "answer to another question");
     if (dns_wire_get16(p + 4) == 0 && (p[3] & 15) != DNS_NOERROR && (p[3] & 15) != DNS_NXDOMAIN)
         return 0;                        /* some servers give a failure without the question */
@@ -316,13 +316,13 @@ static int check_question(const uint8_t *p, size_t len, uint16_t id, const struc
     return 0;
 }
 
-int dns_wire_parse_answer(struct dns_answer *out, const uint8_t *p, size_t len, uint16_t id,
+int dns_wire_parse_answer(struct dns_answer *out, const uint8_t *p, size_t len,
                           const struct dns_query *asked, struct err *err)
 {
     size_t at = DNS_HEADER_BYTES;
 
     dns_wire_answer_clear(out);
-    if (check_question(p, len, id, asked, &at, err) < 0)
+    if (check_question(p, len, asked, &at, err) < 0)
         return -1;
     out->rcode = p[3] & 15;
     out->tc = p[2] & 2;

@@ -1,4 +1,4 @@
-/* net/dns/dns_wire.h -- inside the room: messages as bytes on the wire (RFC 1035, EDNS of RFC 6891).
+/* net/dns/dns_wire.h -- inside the room: messages as bytes on the wire (RFC 1035; EDNS: RFC 6891).
  * Pure. Everything read comes from strangers: a length is checked where it is used, compression
  * pointers only ever lead backwards.
  */
@@ -74,16 +74,17 @@ struct dns_rr {
     const uint8_t *data;                 /* in the answer */
     uint16_t len;
 };
+struct dns_data { uint16_t type; uint32_t ttl; const void *p; size_t len; };
 void dns_wire_answer_clear(struct dns_answer *a);        /* keeps the memory */
 void dns_wire_answer_deinit(struct dns_answer *a);       /* callable twice */
 void dns_wire_add(struct dns_answer *a, enum dns_section section, const struct dns_name *name,
-                  uint16_t type, uint32_t ttl, const void *data, size_t len);
+                  const struct dns_data *data);
 /* Start with *at = 0. */
 bool dns_wire_next(const struct dns_answer *a, size_t *at, struct dns_rr *out);
 
-/* Another server's answer to this question. ERR_CORRUPT when it is none, ERR_INVALID when it
- * answers another question. Records of other classes and OPT are left out. */
-int dns_wire_parse_answer(struct dns_answer *out, const uint8_t *p, size_t len, uint16_t id,
+/* Another server's answer to this question, whose id it must have. ERR_CORRUPT when it is none,
+ * ERR_INVALID when it answers another question. Records of other classes and OPT are left out. */
+int dns_wire_parse_answer(struct dns_answer *out, const uint8_t *p, size_t len,
                           const struct dns_query *asked, struct err *err);
 
 /* The message for this asker, at most `limit` bytes (512 or more): whole records as far as they

@@ -31,19 +31,19 @@ void dns_wire_answer_deinit(struct dns_answer *a)
 }
 
 void dns_wire_add(struct dns_answer *a, enum dns_section section, const struct dns_name *name,
-                  uint16_t type, uint32_t ttl, const void *data, size_t len)
+                  const struct dns_data *data)
 {
     uint8_t head[RR_HEAD];
 
-    check(len <= UINT16_MAX);
+    check(data->len <= UINT16_MAX);
     head[0] = (uint8_t)section;
-    dns_wire_put16(head + 1, type);
-    dns_wire_put32(head + 3, ttl > INT32_MAX ? 0 : ttl);         /* RFC 2181, section 8 */
-    dns_wire_put16(head + 7, (uint16_t)len);
+    dns_wire_put16(head + 1, data->type);
+    dns_wire_put32(head + 3, data->ttl > INT32_MAX ? 0 : data->ttl); /* RFC 2181, section 8 */
+    dns_wire_put16(head + 7, (uint16_t)data->len);
     buf_add(&a->rrs, head, RR_HEAD);
     buf_add(&a->rrs, &name->len, 1);
     buf_add(&a->rrs, name->w, name->len);
-    buf_add(&a->rrs, data, len);
+    buf_add(&a->rrs, data->p, data->len);
 }
 
 bool dns_wire_next(const struct dns_answer *a, size_t *at, struct dns_rr *out)

@@ -1,5 +1,5 @@
-/* net/dns/dns_zone.h -- inside the room: the cluster's names, kept from Services, EndpointSlices and
- * Pods, and the answers about them (Kubernetes DNS specification 1.1.0). Pure; one owner.
+/* net/dns/dns_zone.h -- inside the room: the cluster's names, kept from Services, EndpointSlices
+ * and Pods, and the answers about them (Kubernetes DNS specification 1.1.0). Pure; one owner.
  *
  * Nothing is stored per name: a question's name is taken apart into service, namespace, port and
  * endpoint, so that one change costs what changed and a Service about 200 bytes.

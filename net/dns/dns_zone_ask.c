@@ -39,10 +39,10 @@ struct ask {
 
 enum found { FOUND_NONE, FOUND_NAME, FOUND_CHASE_IN, FOUND_CHASE_OUT };
 
-static void add(struct ask *k, enum dns_section s, const struct dns_name *name, uint16_t type,
-                const void *data, size_t len)
+static void add(struct ask *k, enum dns_section s, const struct dns_name *name,
+                const struct dns_data *data)
 {
-    dns_wire_add(k->a, s, name, type, DNS_TTL_S, data, len);
+    dns_wire_add(k->a, s, name, data);
     k->added += s == DNS_ANSWER;
 }
 
@@ -51,7 +51,7 @@ static void add_a(struct ask *k, enum dns_section s, const struct dns_name *name
     uint8_t data[4];
 
     dns_wire_put32(data, ip);
-    add(k, s, name, DNS_A, data, 4);
+    add(k, s, name, &(struct dns_data){ DNS_A, DNS_TTL_S, data, 4 });
 }
 
 static bool wants(const struct ask *k, uint16_t type)
@@ -76,7 +76,7 @@ static void add_soa(struct ask *k, enum dns_section s)
     len = (size_t)ns.len + mail.len;
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++, len += 4)
         dns_wire_put32(data + len, numbers[i]);
-    add(k, s, &k->z->domain, DNS_SOA, data, len);
+    add(k, s, &k->z->domain, &(struct dns_data){ DNS_SOA, DNS_TTL_S, data, len });
 }
 
 static enum found ask_top(struct ask *k)
@@ -86,7 +86,7 @@ static enum found ask_top(struct ask *k)
     if (wants(k, DNS_SOA))
         add_soa(k, DNS_ANSWER);
     if (wants(k, DNS_NS) && dns_wire_name_join(&ns, "ns.dns", &k->z->domain) == 0) {
-        add(k, DNS_ANSWER, &k->name, DNS_NS, ns.w, ns.len);
+        add(k, DNS_ANSWER, &k->name, &(struct dns_data){ DNS_NS, DNS_TTL_S, ns.w, ns.len });
         add_a(k, DNS_ADDITIONAL, &ns, k->z->dns_ip);
     }
     return FOUND_NAME;
@@ -99,7 +99,8 @@ static enum found ask_version(struct ask *k)
     if (k->n != 1)
         return FOUND_NONE;
     if (wants(k, DNS_TXT))
-        add(k, DNS_ANSWER, &k->name, DNS_TXT, text, sizeof(text) - 1);
+        add(k, DNS_ANSWER, &k->name,
+            &(struct dns_data){ DNS_TXT, DNS_TTL_S, text, sizeof(text) - 1 });
     return FOUND_NAME;
 }
 
@@ -283,7 +284,8 @@ static void add_srv(struct ask *k, const struct zone_service *s, const char *nam
             dns_wire_put16(data + 2, (uint16_t)weight);
             dns_wire_put16(data + 4, t.v.v[i].port);
             memcpy(data + 6, target.w, target.len);
-            add(k, DNS_ANSWER, &k->name, DNS_SRV, data, 6u + target.len);
+            add(k, DNS_ANSWER, &k->name,
+                &(struct dns_data){ DNS_SRV, DNS_TTL_S, data, 6u + target.len });
         }
     }
     vec_deinit(&t.v);
@@ -297,7 +299,7 @@ static enum found ask_external(struct ask *k, const struct zone_service *s)
     /* An address is no name: there is nothing to say. */
     if (text[strspn(text, "0123456789.")] == '\0' || dns_wire_name(&target, text) < 0)
         return FOUND_NONE;
-    add(k, DNS_ANSWER, &k->name, DNS_CNAME, target.w, target.len);
+    add(k, DNS_ANSWER, &k->name, &(struct dns_data){ DNS_CNAME, DNS_TTL_S, target.w, target.len });
     if (wants(k, DNS_CNAME))
         return FOUND_NAME;
     *k->chase = target;
@@ -448,7 +450,8 @@ static bool ask_reverse(struct ask *k)
                 continue;
             found = true;
             if (wants(k, DNS_PTR))
-                add(k, DNS_ANSWER, &k->name, DNS_PTR, name.w, name.len);
+                add(k, DNS_ANSWER, &k->name,
+                    &(struct dns_data){ DNS_PTR, DNS_TTL_S, name.w, name.len });
         }
     }
     return found;

@@ -94,7 +94,7 @@ static inline const char *dns_case_wire(const struct dns_query *q, const struct 
     size_t len = dns_wire_render(message, sizeof(message), q, a, 0);
     const char *text;
 
-    EXPECT_OK(dns_wire_parse_answer(&back, message, len, q->id, q, &err), &err);
+    EXPECT_OK(dns_wire_parse_answer(&back, message, len, q, &err), &err);
     text = dns_case_text(q, &back);
     dns_wire_answer_deinit(&back);
     return text;

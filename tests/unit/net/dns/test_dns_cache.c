@@ -11,7 +11,8 @@ static void add_soa(struct dns_answer *a, const struct dns_query *q, uint32_t tt
     uint8_t data[22] = { 0 };
 
     data[21] = least;
-    dns_wire_add(a, DNS_AUTHORITY, &q->name, DNS_SOA, ttl, data, sizeof(data));
+    dns_wire_add(a, DNS_AUTHORITY, &q->name,
+                 &(struct dns_data){ DNS_SOA, ttl, data, sizeof(data) });
 }
 
 TEST(how_long)
@@ -20,9 +21,9 @@ TEST(how_long)
     struct dns_answer a = { 0 };
 
     EXPECT_EQ(dns_cache_ttl(&q, &a), 0);
-    dns_wire_add(&a, DNS_ANSWER, &q.name, DNS_A, 300, ip, 4);
+    dns_wire_add(&a, DNS_ANSWER, &q.name, &(struct dns_data){ DNS_A, 300, ip, 4 });
     EXPECT_EQ(dns_cache_ttl(&q, &a), DNS_CACHE_TTL_MAX_S);
-    dns_wire_add(&a, DNS_ANSWER, &q.name, DNS_A, 7, ip, 4);
+    dns_wire_add(&a, DNS_ANSWER, &q.name, &(struct dns_data){ DNS_A, 7, ip, 4 });
     EXPECT_EQ(dns_cache_ttl(&q, &a), 7);
     a.tc = true;
     EXPECT_EQ(dns_cache_ttl(&q, &a), 0);
@@ -36,7 +37,8 @@ TEST(how_long)
     EXPECT_EQ(dns_cache_ttl(&q, &a), 11);
     a.rcode = DNS_NOERROR;
     EXPECT_EQ(dns_cache_ttl(&q, &a), 11);
-    dns_wire_add(&a, DNS_ANSWER, &q.name, DNS_CNAME, 4, q.name.w, q.name.len);
+    dns_wire_add(&a, DNS_ANSWER, &q.name,
+                 &(struct dns_data){ DNS_CNAME, 4, q.name.w, q.name.len });
     EXPECT_EQ(dns_cache_ttl(&q, &a), 4);
     dns_wire_answer_clear(&a);
     add_soa(&a, &q, 9, 200);
@@ -73,7 +75,7 @@ TEST(kept_and_forgotten)
     struct dns_answer a = { 0 };
     uint32_t age = 9;
 
-    dns_wire_add(&a, DNS_ANSWER, &q.name, DNS_A, 7, ip, 4);
+    dns_wire_add(&a, DNS_ANSWER, &q.name, &(struct dns_data){ DNS_A, 7, ip, 4 });
     dns_cache_put(c, "k", &a, 0, 1000);
     EXPECT(!dns_cache_get(c, "k", 1000, &age));
     dns_cache_put(c, "k", &a, 7, 1000);
@@ -95,7 +97,7 @@ TEST(the_longest_unused_goes_first)
     char key[16];
     uint32_t age;
 
-    dns_wire_add(&a, DNS_ANSWER, &q.name, DNS_A, 7, ip, 4);
+    dns_wire_add(&a, DNS_ANSWER, &q.name, &(struct dns_data){ DNS_A, 7, ip, 4 });
     for (int i = 0; i < DNS_CACHE_ENTRIES_MAX; i++) {
         snprintf(key, sizeof(key), "%d", i);
         dns_cache_put(c, key, &a, 7, 0);
@@ -108,7 +110,7 @@ TEST(the_longest_unused_goes_first)
     EXPECT(!dns_cache_get(c, "1", 0, &age));
     dns_cache_clear(c);
     for (int i = 0; i < 2000; i++)
-        dns_wire_add(&a, DNS_ANSWER, &q.name, DNS_A, 7, ip, 4);
+        dns_wire_add(&a, DNS_ANSWER, &q.name, &(struct dns_data){ DNS_A, 7, ip, 4 });
     for (int i = 0; i < 200; i++) {
         snprintf(key, sizeof(key), "%d", i);
         dns_cache_put(c, key, &a, 7, 0);
@@ -116,7 +118,7 @@ TEST(the_longest_unused_goes_first)
     }
     EXPECT(dns_cache_len(c) > 10 && dns_cache_len(c) < 200);
     for (int i = 0; i < 2000; i++)
-        dns_wire_add(&a, DNS_ANSWER, &q.name, DNS_A, 7, ip, 4);
+        dns_wire_add(&a, DNS_ANSWER, &q.name, &(struct dns_data){ DNS_A, 7, ip, 4 });
     dns_cache_put(c, "too large", &a, 7, 0);
     EXPECT(!dns_cache_get(c, "too large", 0, &age));
     dns_wire_answer_deinit(&a);

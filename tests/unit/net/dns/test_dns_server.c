@@ -111,7 +111,7 @@ static const char *heard(struct box *b, const char *name, uint16_t type)
     n = recv(b->udp, b->m, sizeof(b->m), MSG_DONTWAIT);
     if (n < 0)
         return "silence";
-    EXPECT_OK(dns_wire_parse_answer(&a, b->m, (size_t)n, 7, &q, &err), &err);
+    EXPECT_OK(dns_wire_parse_answer(&a, b->m, (size_t)n, &q, &err), &err);
     return dns_case_text(&q, &a);
 }
 
@@ -150,7 +150,8 @@ static void reply_ip(struct box *b, int up, const struct dns_query *q, uint32_t 
 {
     struct dns_answer a = { 0 };
 
-    dns_wire_add(&a, DNS_ANSWER, &q->name, DNS_A, ttl, "\x01\x02\x03\x04", 4);
+    dns_wire_add(&a, DNS_ANSWER, &q->name,
+                 &(struct dns_data){ DNS_A, ttl, "\x01\x02\x03\x04", 4 });
     reply(b, up, q, &a);
     dns_wire_answer_deinit(&a);
 }
@@ -240,13 +241,14 @@ TEST(absence_is_remembered_too)
     struct box b;
     struct dns_query q;
     struct dns_answer a = { .rcode = DNS_NXDOMAIN };
+    static const char soa[22] = "\0\0" "\0\0\0\1" "\0\0\0\1" "\0\0\0\1" "\0\0\0\1" "\0\0\0\5";
 
     box_init(&b);
     start(&b, 1, false);
     EXPECT_STR(ask(&b, "no.example.com", DNS_A), "silence");
     EXPECT(asked(&b, 0, &q));
-    dns_wire_add(&a, DNS_AUTHORITY, &q.name, DNS_SOA, 60,
-                 "\0\0" "\0\0\0\1" "\0\0\0\1" "\0\0\0\1" "\0\0\0\1" "\0\0\0\5", 22);
+    dns_wire_add(&a, DNS_AUTHORITY, &q.name,
+                 &(struct dns_data){ DNS_SOA, 60, soa, 22 });
     reply(&b, 0, &q, &a);
     EXPECT_STR(heard(&b, "no.example.com", DNS_A), "NXDOMAIN ~SOA");
     EXPECT_STR(ask(&b, "no.example.com", DNS_A), "NXDOMAIN ~SOA");
@@ -420,7 +422,8 @@ TEST(what_was_cut_comes_over_tcp)
     EXPECT_EQ(recv(fd, b.m, head[1], MSG_WAITALL), head[1]);
     EXPECT_EQ(dns_wire_parse_query(&q, b.m, head[1]), DNS_NOERROR);
     for (int i = 0; i < 300; i++)
-        dns_wire_add(&a, DNS_ANSWER, &q.name, DNS_A, 10, (uint8_t[]){ 9, 9, 9, (uint8_t)i }, 4);
+        dns_wire_add(&a, DNS_ANSWER, &q.name,
+                     &(struct dns_data){ DNS_A, 10, (uint8_t[]){ 9, 9, 9, (uint8_t)i }, 4 });
     len = dns_wire_render(b.m, 65535, &q, &a, 0);
     head[0] = (uint8_t)(len >> 8);
     head[1] = (uint8_t)len;
@@ -444,7 +447,7 @@ TEST(without_tcp_the_cut_answer_is_better_than_none)
     start(&b, 1, false);
     EXPECT_STR(ask(&b, "example.com", DNS_A), "silence");
     EXPECT(asked(&b, 0, &q));
-    dns_wire_add(&cut, DNS_ANSWER, &q.name, DNS_A, 10, "\1\1\1\1", 4);
+    dns_wire_add(&cut, DNS_ANSWER, &q.name, &(struct dns_data){ DNS_A, 10, "\1\1\1\1", 4 });
     reply(&b, 0, &q, &cut);
     EXPECT_STR(heard(&b, "example.com", DNS_A), " TC A 1.1.1.1");
     EXPECT_STR(ask(&b, "example.com", DNS_A), "silence");        /* but not remembered */
@@ -458,7 +461,8 @@ TEST(external_names_bring_the_addresses_along)
     struct dns_query q;
 
     box_init(&b);
-    fake_client_put(b.fake, "apiVersion: v1\nkind: Service\nmetadata: {name: out, namespace: default}\n"
+    fake_client_put(b.fake, "apiVersion: v1\nkind: Service\n"
+                            "metadata: {name: out, namespace: default}\n"
                             "spec: {type: ExternalName, externalName: example.com}\n");
     start(&b, 1, true);
     run(&b);
@@ -542,7 +546,7 @@ static void tcp_question(struct box *b, int fd, const char *name, uint16_t type,
 static int tcp_heard(struct box *b, int fd)
 {
     uint8_t head[2];
-    ssize_t n;
+    ssize_t n, len;
 
     run(b);
     n = recv(fd, head, 2, MSG_DONTWAIT);
@@ -550,7 +554,8 @@ static int tcp_heard(struct box *b, int fd)
         return errno == EAGAIN ? -1 : -2;
     if (n == 0)
         return -2;
-    EXPECT_EQ(recv(fd, b->m, (size_t)(head[0] << 8 | head[1]), MSG_WAITALL), head[0] << 8 | head[1]);
+    len = head[0] << 8 | head[1];
+    EXPECT_EQ(recv(fd, b->m, (size_t)len, MSG_WAITALL), len);
     return b->m[0] << 8 | b->m[1];
 }
 

@@ -49,7 +49,8 @@ TEST(edns)
     EXPECT_EQ(q.udp_bytes, 512);
     EXPECT_EQ(PARSE(&q, OPT_HEAD WEB "\0\x01\0\x01" "\0\0\x29\x10\0\0\x01\0\0\0\0"), DNS_BADVERS);
     EXPECT(q.has_question && q.edns);
-    EXPECT_EQ(PARSE(&q, OPT_HEAD WEB "\0\x01\0\x01" "\x01x\0\0\x29\x10\0\0\0\0\0\0\0"), DNS_FORMERR);
+    EXPECT_EQ(PARSE(&q, OPT_HEAD WEB "\0\x01\0\x01" "\x01x\0\0\x29\x10\0\0\0\0\0\0\0"),
+              DNS_FORMERR);
     EXPECT_EQ(PARSE(&q, "\x12\x34\x01\x10\0\x01\0\0\0\0\0\x02" WEB "\0\x01\0\x01"
                         "\0\0\x29\x10\0\0\0\0\0\0\0" "\0\0\x29\x10\0\0\0\0\0\0\0"), DNS_FORMERR);
 }
@@ -113,7 +114,7 @@ static void fill(struct dns_answer *a, const struct dns_query *q, unsigned n)
     for (unsigned i = 0; i < n; i++) {
         uint8_t ip[4] = { 10, 42, (uint8_t)(i >> 8), (uint8_t)i };
 
-        dns_wire_add(a, DNS_ANSWER, &q->name, DNS_A, 5, ip, 4);
+        dns_wire_add(a, DNS_ANSWER, &q->name, &(struct dns_data){ DNS_A, 5, ip, 4 });
     }
 }
 
@@ -130,7 +131,7 @@ TEST(what_does_not_fit_is_cut_at_a_record)
     len = dns_wire_render(out, 512, &q, &a, 0);
     EXPECT(len <= 512 && len > 512 - 16);
     EXPECT(out[2] & 2);
-    EXPECT_OK(dns_wire_parse_answer(&back, out, len, 7, &q, &err), &err);
+    EXPECT_OK(dns_wire_parse_answer(&back, out, len, &q, &err), &err);
     EXPECT(back.tc);
     while (dns_wire_next(&back, &at, &rr))
         n++;
@@ -153,7 +154,8 @@ TEST(less_important_records_go_without_a_mark)
 
     fill(&a, &q, 1);
     for (int i = 0; i < 60; i++)
-        dns_wire_add(&a, DNS_ADDITIONAL, &q.name, DNS_A, 5, "\x01\x02\x03\x04", 4);
+        dns_wire_add(&a, DNS_ADDITIONAL, &q.name,
+                     &(struct dns_data){ DNS_A, 5, "\x01\x02\x03\x04", 4 });
     EXPECT(dns_wire_render(out, 512, &q, &a, 0) <= 512);
     EXPECT(!(out[2] & 2));
     EXPECT_EQ(out[7], 1);
@@ -172,12 +174,12 @@ TEST(ages_and_codes)
     fill(&a, &q, 1);
     len = dns_wire_render(out, 512, &q, &a, 3);
     EXPECT_EQ(out[3] & 15, 0);
-    EXPECT_OK(dns_wire_parse_answer(&back, out, len, 7, &q, &err), &err);
+    EXPECT_OK(dns_wire_parse_answer(&back, out, len, &q, &err), &err);
     EXPECT_EQ(back.rcode, DNS_BADVERS);
     EXPECT(dns_wire_next(&back, &at, &rr));
     EXPECT_EQ(rr.ttl, 2);
     len = dns_wire_render(out, 512, &q, &a, 9);
-    EXPECT_OK(dns_wire_parse_answer(&back, out, len, 7, &q, &err), &err);
+    EXPECT_OK(dns_wire_parse_answer(&back, out, len, &q, &err), &err);
     at = 0;
     EXPECT(dns_wire_next(&back, &at, &rr));
     EXPECT_EQ(rr.ttl, 0);
@@ -199,19 +201,19 @@ TEST(names_in_foreign_answers_come_out_whole)
     struct dns_answer a = { 0 };
     struct err err = ERR_INIT;
 
-    EXPECT_OK(dns_wire_parse_answer(&a, (const uint8_t *)m, sizeof(m) - 1, 7, &q, &err), &err);
+    EXPECT_OK(dns_wire_parse_answer(&a, (const uint8_t *)m, sizeof(m) - 1, &q, &err), &err);
     EXPECT_STR(dns_case_wire(&q, &a), "CNAME b.ex.com. b.ex.com. MX 5 mail.ex.com. b.ex.com. ?");
     for (size_t len = 0; len < sizeof(m) - 1; len++) {
         uint8_t *exact = malloc(len ? len : 1);
 
         memcpy(exact, m, len);
-        EXPECT_ERR(dns_wire_parse_answer(&a, exact, len, 7, &q, &err), &err, ERR_CORRUPT);
+        EXPECT_ERR(dns_wire_parse_answer(&a, exact, len, &q, &err), &err, ERR_CORRUPT);
         free(exact);
     }
-    EXPECT_ERR(dns_wire_parse_answer(&a, (const uint8_t *)m, sizeof(m) - 1, 8, &q, &err), &err,
+    EXPECT_ERR(dns_wire_parse_answer(&a, (const uint8_t *)m, sizeof(m) - 1, &q, &err), &err,
                ERR_INVALID);
     q = dns_case_query("b.ex.com", DNS_MX);
-    EXPECT_ERR(dns_wire_parse_answer(&a, (const uint8_t *)m, sizeof(m) - 1, 7, &q, &err), &err,
+    EXPECT_ERR(dns_wire_parse_answer(&a, (const uint8_t *)m, sizeof(m) - 1, &q, &err), &err,
                ERR_INVALID);
     dns_wire_answer_deinit(&a);
 }

@@ -246,9 +246,11 @@ TEST(pods)
 
     box_init(&b);
     put(&b, "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: default}\n"
-            "spec: {containers: [{name: c, image: i}]}\nstatus: {phase: Running, podIP: 10.42.0.5}\n");
+            "spec: {containers: [{name: c, image: i}]}\n"
+            "status: {phase: Running, podIP: 10.42.0.5}\n");
     put(&b, "apiVersion: v1\nkind: Pod\nmetadata: {name: b, namespace: default}\n"
-            "spec: {containers: [{name: c, image: i}]}\nstatus: {phase: Failed, podIP: 10.42.0.6}\n");
+            "spec: {containers: [{name: c, image: i}]}\n"
+            "status: {phase: Failed, podIP: 10.42.0.6}\n");
     EXPECT_STR(ask(&b, "10-42-0-5.default.pod.cluster.local", DNS_A), "A 10.42.0.5");
     EXPECT_STR(ask(&b, "10-42-0-5.default.pod.cluster.local", DNS_AAAA), NODATA);
     EXPECT_STR(ask(&b, "10-42-0-5.other.pod.cluster.local", DNS_A), NXDOMAIN);
