@@ -112,7 +112,7 @@ TEST(extended_resources)
                      "status: {allocatable: {example.com/gpu: '2'}}");
     box_start(&b);
     for (int i = 0; i < 3; i++) {
-        char name[8];
+        char name[16];
 
         snprintf(name, sizeof(name), "p%d", i);
         box_pod(&b, name, "", "example.com/gpu: 1", "");
