@@ -153,6 +153,8 @@ size_t http_raw_queued(const struct http_raw *w);
 void http_raw_pause(struct http_raw *w, bool paused);                /* no on_data while paused: back-pressure */
 /* Sends what is queued, then frees itself when the peer has closed too (or after a while). No callback after. */
 void http_raw_end(struct http_raw *w);
+/* No more will be written: the peer sees the end behind what is queued. Reading goes on. */
+void http_raw_shut(struct http_raw *w);
 /* A raw stream over any connected socket (takes the fd, also on failure). */
 int http_raw_new(struct http_raw **out, struct loop *l, int fd, const struct http_raw_ops *ops, struct err *err);
 

@@ -186,6 +186,12 @@ void http_raw_end(struct http_raw *w)
         http_io_read_on(&w->io, true);
 }
 
+void http_raw_shut(struct http_raw *w)
+{
+    if (!w->ending && !w->io.why)
+        http_io_half_close(&w->io);
+}
+
 struct http_raw *http_upgrade(struct http_req *r, const char *protocol, const struct http_field *fields,
                               unsigned n_fields, const struct http_raw_ops *ops)
 {

@@ -12,7 +12,7 @@
 #ifndef RUNTIME_NODE_NODE_SERVE_H
 #define RUNTIME_NODE_NODE_SERVE_H
 
-#include "core/loop/loop.h"
+#include "core/loop/job.h"
 #include "runtime/node/node_exec.h"
 
 #define NODE_SERVE_PEER "kube-apiserver-kubelet-client"      /* CN that may ask */
@@ -58,7 +58,8 @@ struct node_serve_opts {
     const char *address;                         /* "" : all */
     uint16_t port;                               /* 0: any, for tests */
     struct slice cert_pem, key_pem, client_ca_pem;
-    const struct node_serve_ops *ops;
+    struct job_pool *jobs;                       /* logs are read there */
+    const struct node_serve_ops *ops;            /* borrowed, as ctx */
     void *ctx;
 };
 
@@ -68,8 +69,8 @@ int node_serve_new(struct node_serve **out, struct loop *l, const struct node_se
 struct node_serve *node_serve_free(struct node_serve *s);
 CLEANUP_DEFINE(struct node_serve, node_serve_free)
 uint16_t node_serve_port(const struct node_serve *s);
-/* A container ended or its shim is lost: streams that use this shim end (logs that follow: once all
- * is sent). */
+/* A container ended: its streams end once all is sent. container_id NULL: the handle of the shim goes,
+ * nothing of it is used after this; call it before each free() of one. */
 void node_serve_container_gone(struct node_serve *s, struct shim *shim, const char *container_id);
 /* new certificate */
 int node_serve_reload(struct node_serve *s, const struct node_serve_opts *o, struct err *err);
