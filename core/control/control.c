@@ -8,7 +8,7 @@
 
 static const struct control_def *const defs[] = {
     &deployment_control, &replicaset_control, &endpointslice_control,
-    &sactl_control, &rootca_control,
+    &sactl_control, &rootca_control, &gcowner_control, &nsctl_control, &eventttl_control,
 };
 
 /* Outlives the control as long as requests are on their way. */
@@ -322,6 +322,27 @@ struct object *control_get(const struct pass *p, const struct kind *kind)
     return informer_get(control_informer(p->c, kind), p->ns, p->name);
 }
 
+struct object *control_find(const struct controller *c, const struct kind *kind, const char *ns,
+                            const char *name)
+{
+    struct informer *i = c->control->informers[kind->storage->id];
+
+    return i ? informer_get(i, ns, name) : NULL;
+}
+
+const struct kind *control_next_kind(unsigned *id)
+{
+    const unsigned needed = VERB_LIST | VERB_WATCH | VERB_DELETE;
+
+    while (*id < kind_count()) {
+        const struct kind *k = kind_by_id((*id)++);
+
+        if (k->served && k->storage == k && (k->verbs & needed) == needed)
+            return k;
+    }
+    return NULL;
+}
+
 int64_t control_now_s(const struct control *c)
 {
     return env_wall_s(c->env);
@@ -359,26 +380,36 @@ void control_enqueue_after(struct controller *c, const struct object *o, int64_t
 /* --- start and end */
 
 /* One watch of one controller, as the informer calls it. */
-struct ear { struct controller *c; const struct control_watch *watch; struct list link; };
+typedef void (*change_fn)(struct controller *c, struct object *before, struct object *after);
+
+struct ear { struct controller *c; change_fn fn; struct list link; };
 
 static void on_change(struct object *before, struct object *after, void *ctx)
 {
     struct ear *ear = ctx;
 
     if (ear->c->control->started)
-        ear->watch->on_change(ear->c, before, after);
+        ear->fn(ear->c, before, after);
+}
+
+static void tell_kind(struct controller *ctl, const struct kind *kind, change_fn fn)
+{
+    struct informer *i = control_informer(ctl, kind);
+    struct object *o;
+
+    for (size_t at = 0; (o = informer_next(i, &at));)
+        fn(ctl, NULL, o);
 }
 
 static void tell_all(struct controller *ctl)
 {
-    for (size_t w = 0; w < CONTROL_WATCHES_MAX && ctl->def->watches[w].kind; w++) {
-        const struct control_watch *watch = &ctl->def->watches[w];
-        struct informer *i = control_informer(ctl, watch->kind());
-        struct object *o;
+    const struct control_def *def = ctl->def;
+    const struct kind *kind;
 
-        for (size_t at = 0; (o = informer_next(i, &at));)
-            watch->on_change(ctl, NULL, o);
-    }
+    for (size_t w = 0; w < CONTROL_WATCHES_MAX && def->watches[w].kind; w++)
+        tell_kind(ctl, def->watches[w].kind(), def->watches[w].on_change);
+    for (unsigned id = 0; def->on_any && (kind = control_next_kind(&id));)
+        tell_kind(ctl, kind, def->on_any);
 }
 
 static void on_synced(void *ctx)
@@ -410,21 +441,32 @@ static int add_informer(struct control *c, const struct kind *kind, struct err *
     return 0;
 }
 
-static int add_watches(struct controller *ctl, struct err *err)
+static int add_watch(struct controller *ctl, const struct kind *kind, change_fn fn,
+                     struct err *err)
 {
     struct control *c = ctl->control;
+    struct ear *ear;
 
-    for (size_t w = 0; w < CONTROL_WATCHES_MAX && ctl->def->watches[w].kind; w++) {
-        const struct kind *kind = ctl->def->watches[w].kind();
-        struct ear *ear;
+    if (add_informer(c, kind, err) < 0)
+        return -1;
+    ear = NEW(struct ear);
+    *ear = (struct ear){ ctl, fn, { 0 } };
+    list_push(&c->ears, &ear->link);
+    informer_on_change(c->informers[kind->storage->id], on_change, ear);
+    return 0;
+}
 
-        if (add_informer(c, kind, err) < 0)
+static int add_watches(struct controller *ctl, struct err *err)
+{
+    const struct control_def *def = ctl->def;
+    const struct kind *kind;
+
+    for (size_t w = 0; w < CONTROL_WATCHES_MAX && def->watches[w].kind; w++)
+        if (add_watch(ctl, def->watches[w].kind(), def->watches[w].on_change, err) < 0)
             return -1;
-        ear = NEW(struct ear);
-        *ear = (struct ear){ ctl, &ctl->def->watches[w], { 0 } };
-        list_push(&c->ears, &ear->link);
-        informer_on_change(c->informers[kind->storage->id], on_change, ear);
-    }
+    for (unsigned id = 0; def->on_any && (kind = control_next_kind(&id));)
+        if (add_watch(ctl, kind, def->on_any, err) < 0)
+            return -1;
     return 0;
 }
 

@@ -37,6 +37,8 @@ struct control_watch {
 struct control_def {
     const char *name;                    /* also the source of its Events */
     struct control_watch watches[CONTROL_WATCHES_MAX];
+    /* Of every kind that is served and can be deleted. NULL: none but the watches. */
+    void (*on_any)(struct controller *c, struct object *before, struct object *after);
     void (*reconcile)(struct pass *p);
     unsigned running_max;                /* 0: CONTROL_RUNNING_MAX */
     /* All may be NULL. `start` runs when every informer is complete, before the first key. */
@@ -95,11 +97,16 @@ struct control {
 
 /* --- for controllers */
 
+/* Walks the kinds of on_any; *id is 0 first; NULL at the end. */
+const struct kind *control_next_kind(unsigned *id);
 /* The shared copy of a kind; it exists because the controller (or another) watches it. */
 struct informer *control_informer(const struct controller *c, const struct kind *kind);
 /* by the pass's key */
 struct object *control_get(const struct pass *p, const struct kind *kind);
 int64_t control_now_s(const struct control *c);
+/* NULL when there is no informer of this kind, or no such object. */
+struct object *control_find(const struct controller *c, const struct kind *kind, const char *ns,
+                            const char *name);
 void control_enqueue(struct controller *c, const char *ns, const char *name);
 void control_enqueue_object(struct controller *c, const struct object *o);
 /* The key of the controlling owner, when that is of this kind. */
@@ -129,6 +136,6 @@ bool control_is_terminating_ns(const struct client_result *r);   /* refused: its
 
 /* --- the table (control.c): one row each */
 extern const struct control_def deployment_control, replicaset_control, sactl_control,
-    rootca_control, endpointslice_control;
+    rootca_control, endpointslice_control, gcowner_control, nsctl_control, eventttl_control;
 
 #endif

@@ -77,3 +77,22 @@ TEST(freed_with_requests_on_their_way)
     EXPECT(fake_client_get(b.f, kind_service_account(), "default", "default"));
     box_deinit(&b);
 }
+
+TEST(events_are_kept_for_an_hour)
+{
+    struct box b;
+
+    box_init(&b);
+    fake_client_put(b.f, "apiVersion: v1\nkind: Event\nmetadata: {name: old}\n"
+                         "lastTimestamp: '2026-01-01T00:00:00Z'\n---\n"
+                         "apiVersion: v1\nkind: Event\nmetadata: {name: young}\n"
+                         "lastTimestamp: '2026-01-01T00:10:00Z'\n");
+    fake_client_pass(b.f, &b.env, 3599000, 1000);
+    EXPECT_EQ(fake_client_count(b.f, kind_event()), 2);
+    fake_client_pass(b.f, &b.env, 2000, 1000);
+    EXPECT_EQ(fake_client_count(b.f, kind_event()), 1);
+    EXPECT(fake_client_get(b.f, kind_event(), "default", "young"));
+    fake_client_pass(b.f, &b.env, 600000, 1000);
+    EXPECT_EQ(fake_client_count(b.f, kind_event()), 0);
+    box_deinit(&b);
+}

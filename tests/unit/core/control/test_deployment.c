@@ -352,7 +352,7 @@ TEST(rests_when_done)
     set_image(&b, "app:2");
     box_settle(&b);
     writes = fake_client_writes(b.f);
-    fake_client_pass(b.f, &b.env, 3600000, 10000);
+    fake_client_pass(b.f, &b.env, 3000000, 10000);
     EXPECT_EQ(fake_client_writes(b.f), writes);
     box_deinit(&b);
 }
