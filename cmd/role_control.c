@@ -79,6 +79,8 @@ static int make_api(struct control_role *c, struct err *err)
                                config->cluster_domain),
         .node_ca_pem = r->pem[ROLE_SERVER_CA], .node_cert_pem = r->pem[ROLE_CLIENT_CERT],
         .node_key_pem = r->pem[ROLE_CLIENT_KEY],
+        .cluster_dns = config_has(&config->disable, "dns") || config_has(&config->disable, "coredns")
+                           ? NULL : config->cluster_dns,
         .advertise = arena_printf(config->a, "%s:%d", config->advertise_address,
                                   (int)config->https_listen_port),
     };

@@ -22,6 +22,7 @@ int api_new(struct api **out, const struct api_opts *opts, struct err *err)
     api->sa_key = opts->sa_key;
     api->issuer = mem_strdup(opts->issuer ? opts->issuer : "https://kubernetes.default.svc.cluster.local");
     api->advertise = mem_strdup(opts->advertise);
+    api->cluster_dns = mem_strdup(opts->cluster_dns);
     api->lookup = (struct admit_lookup){ .get = lookup, .ctx = api };
     list_init(&api->watches);
     if (api_alloc_new(&api->alloc, opts, err) < 0 || api_node_link_new(&api->nodes, opts, err) < 0) {
@@ -42,6 +43,7 @@ struct api *api_free(struct api *api)
     buf_deinit(&api->openapi_index);
     mem_free(api->issuer);
     mem_free(api->advertise);
+    mem_free(api->cluster_dns);
     return mem_free(api);
 }
 
@@ -106,6 +108,24 @@ static int ensure_service(struct api *api, struct err *err)
     return result;
 }
 
+/* The name server as clients look for it. The dns roles answer at its address themselves: no
+ * selector, no endpoints. */
+static int ensure_dns(struct api *api, struct err *err)
+{
+    _cleanup_(mem_freep) char *text = NULL;
+
+    if (!api->cluster_dns)
+        return 0;
+    text = mem_printf("{\"metadata\":{\"name\":\"kube-dns\",\"labels\":{\"k8s-app\":\"kube-dns\","
+                      "\"kubernetes.io/cluster-service\":\"true\","
+                      "\"kubernetes.io/name\":\"CoreDNS\"}},"
+                      "\"spec\":{\"clusterIP\":\"%s\",\"ports\":["
+                      "{\"name\":\"dns\",\"port\":53,\"protocol\":\"UDP\",\"targetPort\":53},"
+                      "{\"name\":\"dns-tcp\",\"port\":53,\"protocol\":\"TCP\",\"targetPort\":53}]}}",
+                      api->cluster_dns);
+    return ensure(api, kind_service(), "kube-system", "kube-dns", text, err);
+}
+
 /* Where that Service leads: this server. Rewritten at each start, the address may have changed. A loopback address
  * would lead every pod to itself: then there is no endpoint. */
 static int ensure_endpoint(struct api *api, struct err *err)
@@ -136,7 +156,8 @@ static int ensure_endpoint(struct api *api, struct err *err)
 
 int api_bootstrap(struct api *api, struct err *err)
 {
-    if (ensure_namespaces(api, err) < 0 || ensure_service(api, err) < 0 || ensure_endpoint(api, err) < 0)
+    if (ensure_namespaces(api, err) < 0 || ensure_service(api, err) < 0 ||
+        ensure_endpoint(api, err) < 0 || ensure_dns(api, err) < 0)
         return -1;
     return 0;
 }

@@ -35,6 +35,7 @@ struct api_opts {
     const struct crypto_key *sa_key;        /* signs them; borrowed for the life of the api */
     /* Identity towards nodes (logs, exec, ...), PEM; copied. */
     const char *node_ca_pem, *node_cert_pem, *node_key_pem;
+    const char *cluster_dns;                /* of kube-system/kube-dns; NULL: no such Service */
     const char *advertise;                  /* "10.0.0.5:6443": the endpoint of default/kubernetes; NULL: none */
 };
 

@@ -93,7 +93,7 @@ struct api {
     struct kv *kv;
     const struct env *env;
     const struct crypto_key *sa_key;
-    char *issuer, *advertise;
+    char *issuer, *advertise, *cluster_dns;
     struct api_alloc *alloc;
     struct api_node_link *nodes;            /* api_connect.c */
     struct admit_lookup lookup;

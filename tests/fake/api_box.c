@@ -40,7 +40,8 @@ static int open_store(struct api_box *b, const char *dir, struct err *err)
 static int open_api(struct api_box *b, struct err *err)
 {
     struct api_opts o = { .loop = b->loop, .jobs = b->jobs, .cache = b->cache, .kv = b->kv,
-                          .env = env_real(), .sa_key = b->sa_key, .advertise = "10.1.2.3:6443" };
+                          .env = env_real(), .sa_key = b->sa_key, .advertise = "10.1.2.3:6443",
+                          .cluster_dns = "10.43.0.10" };
 
     if (api_new(&b->api, &o, err) < 0 || api_bootstrap(b->api, err) < 0)
         return -1;
