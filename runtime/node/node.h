@@ -41,6 +41,7 @@ struct node_opts {
     unsigned pods_max;                   /* 0: NODE_PODS_MAX */
     struct slice cert_pem, key_pem;      /* of the server on `port` */
     struct slice client_ca_pem;
+    const char *const *applets;          /* of the built-in image, NULL-ended; NULL: there is none */
     const struct shim_driver *shims;     /* NULL: shim_client_driver() */
 };
 

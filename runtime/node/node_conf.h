@@ -1,0 +1,15 @@
+/* runtime/node/node_conf.h -- the options checked, with every default filled in; texts are copies. */
+#ifndef RUNTIME_NODE_NODE_CONF_H
+#define RUNTIME_NODE_NODE_CONF_H
+
+#include "runtime/node/node_self.h"
+
+#define NODE_CLUSTER_DOMAIN "cluster.local"
+#define NODE_RESOLV_CONF "/etc/resolv.conf"
+
+int node_conf_init(struct node_conf *out, const struct node_opts *o, struct err *err);
+void node_conf_deinit(struct node_conf *c);              /* callable twice */
+char **node_conf_copy_list(const char *const *list);     /* NULL gives NULL */
+void node_conf_free_list(char **list);
+
+#endif

@@ -1,0 +1,173 @@
+/* node_ops.c -- finding containers and logs for requests; pods as a list; usage. */
+#include "runtime/node/node_ops.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "core/base/mem.h"
+#include "core/base/timefmt.h"
+#include "runtime/node/node_stats.h"
+#include "runtime/node/pod_self.h"
+#include "runtime/node/pod_status.h"
+#include "runtime/node/podset.h"
+
+/* --- finding */
+
+static int find_pod(struct pod **out, const struct node_self *self, const char *ns,
+                    const char *name, const char *uid, struct err *err)
+{
+    struct pod *p = podset_find_name(self->pods, ns, name, uid);
+
+    if (!p)
+        return err_set(err, ERR_NOT_FOUND, "pod \"%s_%s\" not found", name, ns);
+    *out = p;
+    return 0;
+}
+
+static int find(struct pod_container **out, const struct node_self *self, const char *ns,
+                const char *name, const char *container, const char *uid, struct err *err)
+{
+    struct pod *p = NULL;
+    struct pod_container *c;
+
+    if (find_pod(&p, self, ns, name, uid, err) < 0)
+        return -1;
+    c = pod_find(p, container);
+    if (!c)
+        return err_set(err, ERR_NOT_FOUND, "container not found (\"%s\")", container);
+    *out = c;
+    return 0;
+}
+
+static const char *log_path(const struct pod_container *c, const struct pod_run *r,
+                            struct arena *a)
+{
+    return arena_printf(a, "%s/%s/%u.log", c->pod->logs, c->name, r->attempt);
+}
+
+static int op_container(void *ctx, const char *ns, const char *pod, const char *uid,
+                        const char *container, struct node_serve_container *out, struct arena *a,
+                        struct err *err)
+{
+    struct pod_container *c = NULL;
+
+    if (find(&c, ctx, ns, pod, container, uid, err) < 0)
+        return -1;
+    *out = (struct node_serve_container){ .running = pod_is_running(c), .tty = pod_spec(c)->tty,
+                                          .with_stdin = pod_spec(c)->stdin };
+    if (!pod_target(c, &out->target))
+        return err_set(err, ERR_NOT_FOUND, "container not found (\"%s\")", container);
+    out->log_path = log_path(c, &c->now, a);
+    return 0;
+}
+
+static int op_log(void *ctx, const char *ns, const char *pod, const char *container, bool previous,
+                  struct node_serve_container *out, struct arena *a, struct err *err)
+{
+    struct pod_container *c = NULL;
+    const struct pod_run *r;
+    const char *reason;
+
+    if (find(&c, ctx, ns, pod, container, "", err) < 0)
+        return -1;
+    r = &c->now;
+    if (previous)
+        r = c->now.ended && c->waiting ? &c->now : &c->last;
+    else if (!r->id[0])
+        r = &c->last;
+    if (!r->id[0] && previous)
+        return err_set(err, ERR_INVALID, "previous terminated container \"%s\" in pod \"%s\" not "
+                       "found", container, pod);
+    if (!r->id[0]) {
+        reason = c->waiting ? c->waiting : c->pod->view->spec.n_init_containers
+                                               ? "PodInitializing" : "ContainerCreating";
+        if (str_eq(reason, "ErrImagePull"))
+            reason = "image can't be pulled";
+        else if (str_eq(reason, "ImagePullBackOff"))
+            reason = "trying and failing to pull image";
+        return err_set(err, ERR_INVALID, "container \"%s\" in pod \"%s\" is waiting to start: %s",
+                       container, pod, reason);
+    }
+    *out = (struct node_serve_container){ .log_path = log_path(c, r, a),
+                                          .running = r == &c->now && !r->ended,
+                                          .tty = pod_spec(c)->tty };
+    pod_target(c, &out->target);
+    return 0;
+}
+
+static int op_pod(void *ctx, const char *ns, const char *pod, const char *uid,
+                  struct node_exec_target *out, bool *host_network, struct err *err)
+{
+    struct pod *p = NULL;
+
+    if (find_pod(&p, ctx, ns, pod, uid, err) < 0)
+        return -1;
+    if (!p->shim || !p->shim_ready || p->shim_lost)
+        return err_set(err, ERR_INVALID, "pod \"%s_%s\" is not running", pod, ns);
+    *out = (struct node_exec_target){ .loop = p->self->loop, .shims = p->self->shims,
+                                      .shim = p->shim, .container_id = "", .pod_ip = pod_ip(p),
+                                      .host_ip = p->self->conf->ip };
+    *host_network = p->view->spec.host_network;
+    return 0;
+}
+
+/* --- lists */
+
+static bool any_running(const struct pod *p)
+{
+    for (size_t i = 0; i < p->n_containers; i++)
+        if (pod_is_running(&p->containers[i]))
+            return true;
+    return false;
+}
+
+static void op_pods(void *ctx, struct buf *out, bool running_only)
+{
+    const struct node_self *self = ctx;
+    bool first = true;
+    struct pod *p;
+
+    buf_str(out, "{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{},\"items\":[");
+    for (size_t at = 0; (p = podset_next(self->pods, &at)) != NULL;) {
+        _cleanup_(arena_freep) struct arena *a = NULL;
+        struct json *tree;
+
+        if (running_only && !any_running(p))
+            continue;
+        a = arena_new(0);
+        tree = object_tree(p->object, a);
+        json_set(a, tree, "status",
+                 pod_status_make(a, p, p->sm.now == POD_DONE, env_wall_s(self->clock)));
+        if (!first)
+            buf_chr(out, ',');
+        first = false;
+        json_write(out, tree);
+    }
+    buf_str(out, "]}");
+}
+
+static int op_summary(void *ctx, struct buf *out, struct err *err)
+{
+    return node_stats_summary(out, ctx, err);
+}
+
+static int op_metrics(void *ctx, struct buf *out, struct err *err)
+{
+    return node_stats_metrics(out, ctx, err);
+}
+
+static const struct node_serve_ops ops = {
+    .container = op_container, .log = op_log, .pod = op_pod, .pods = op_pods,
+    .summary = op_summary, .metrics = op_metrics,
+};
+
+int node_ops_serve(struct node_serve **out, struct node_self *self, const struct node_opts *o,
+                   struct err *err)
+{
+    struct node_serve_opts so = {
+        .address = "", .port = self->conf->port, .cert_pem = o->cert_pem, .key_pem = o->key_pem,
+        .client_ca_pem = o->client_ca_pem, .ops = &ops, .ctx = self };
+
+    return node_serve_new(out, self->loop, &so, err);
+}

@@ -1,0 +1,150 @@
+/* pod_kill.c -- ending a running container: preStop, the stop signal, and KILL when the grace is over.
+ *
+ * All of it lies within one grace period. Sidecars of an ending pod wait until the others are gone,
+ * the last one first.
+ */
+#include <signal.h>
+
+#include "core/base/log.h"
+#include "runtime/node/node_hook.h"
+#include "runtime/node/pod_plan.h"
+#include "runtime/node/pod_self.h"
+#include "runtime/node/probe.h"
+
+#define KILL_AGAIN_MS 5000
+
+static bool must_wait(const struct pod_container *c)
+{
+    const struct pod *p = c->pod;
+
+    if (c->kind != POD_SIDECAR || c->stop_why)
+        return false;
+    for (size_t i = (size_t)(c - p->containers) + 1; i < p->n_containers; i++) {
+        const struct pod_container *o = &p->containers[i];
+
+        if (o->kind != POD_EPHEMERAL && o->now.created && !o->now.ended)
+            return true;
+    }
+    return false;
+}
+
+static void begin(struct pod_container *c)
+{
+    struct pod *p = c->pod;
+    bool whole = pod_is_stopping(p);
+
+    c->kill.since_ms = pod_now_ms(p);
+    if (whole) {
+        c->kill.grace_ms = pod_grace_ms(p);
+        if (p->stop_since_ms)
+            c->kill.grace_ms -= c->kill.since_ms - p->stop_since_ms;
+        pod_event(p, c, false, "Killing", "Stopping container %s", c->name);
+        if (c->probes)
+            probe_set_stop(c->probes);
+        return;
+    }
+    c->kill.grace_ms = c->stop_grace_ms >= 0 ? c->stop_grace_ms : pod_grace_ms(p);
+    pod_event(p, c, false, "Killing", "Container %s %s, will be restarted", c->name, c->stop_why);
+}
+
+static void on_hook(void *ctx, const struct err *err)
+{
+    struct pod_container *c = ctx;
+
+    c->hook = NULL;
+    c->kill.hook_over = true;
+    if (err)
+        pod_event(c->pod, c, true, "FailedPreStopHook", "%s", err->msg);
+    pod_touch(c->pod);
+}
+
+/* True: it is over, or there is none. */
+static bool hook(struct pod_container *c, int64_t left_ms)
+{
+    const struct container_view *v = pod_spec(c);
+    char key[OBJECT_KEY_BYTES];
+    struct node_exec_target target;
+
+    if (c->kill.hook_begun)
+        return c->kill.hook_over;
+    c->kill.hook_begun = true;
+    if (!v->lifecycle || !v->lifecycle->pre_stop || left_ms <= 0 || !pod_target(c, &target)) {
+        c->kill.hook_over = true;
+        return true;
+    }
+    node_hook_cancel(c->hook);
+    c->hook = node_hook_start(&(struct node_hook_opts){
+        .target = &target, .handler = v->lifecycle->pre_stop, .container = v,
+        .pod_key = pod_key(c->pod, key), .timeout_ms = left_ms, .done = on_hook, .ctx = c });
+    return false;
+}
+
+static void on_killed(void *ctx, const struct err *err)
+{
+    struct pod_container *c = ctx;
+
+    if (err && err->code != ERR_CANCELED)
+        log_warn("container not killed", "container=%s id=%s why=\"%s\"", c->name, c->now.id,
+                 err->msg);
+}
+
+static void send(struct pod_container *c, bool hard)
+{
+    struct pod *p = c->pod;
+
+    if (!p->shim || p->shim_lost)
+        return;
+    if (hard)
+        p->self->shims->kill_all(p->shim, c->now.id, on_killed, c);
+    else
+        p->self->shims->kill_container(p->shim, c->now.id, pod_plan_signal(c->stop_signal),
+                                       on_killed, c);
+}
+
+static void kill_now(struct pod_container *c)
+{
+    c->kill.killed = true;
+    if (c->hook) {
+        node_hook_cancel(c->hook);
+        c->hook = NULL;
+    }
+    send(c, true);
+    pod_touch_at(c->pod, pod_now_ms(c->pod) + KILL_AGAIN_MS);
+}
+
+enum sm_next pod_container_step_kill(void *owner)
+{
+    struct pod_container *c = owner;
+    int64_t now = pod_now_ms(c->pod), end, min;
+
+    if (c->now.ended) {
+        sm_move(&c->sm, POD_C_EXITED, now);
+        return SM_AGAIN;
+    }
+    if (must_wait(c))
+        return SM_WAIT;
+    if (!c->kill.since_ms)
+        begin(c);
+    end = c->kill.since_ms + c->kill.grace_ms;
+    if (!c->now.started) {                   /* created only: it can hear nothing */
+        kill_now(c);
+        return SM_WAIT;
+    }
+    if (!c->kill.termed && !hook(c, end - now) && now < end) {
+        pod_touch_at(c->pod, end);
+        return SM_WAIT;
+    }
+    if (!c->kill.termed) {
+        c->kill.termed = true;
+        min = now + POD_GRACE_MIN_MS;
+        if (c->pod->end_grace_ms < 0 && end < min)
+            c->kill.grace_ms = min - c->kill.since_ms;
+        send(c, false);
+        end = c->kill.since_ms + c->kill.grace_ms;
+    }
+    if (now >= end)
+        kill_now(c);
+    else
+        pod_touch_at(c->pod, end);
+    return SM_WAIT;
+}
