@@ -4,6 +4,9 @@
 #include "core/base/check.h"
 #include "core/object/rules_impl.h"
 
+#define SUBDOMAIN_MAX 253
+#define SIGNER_MAX (SUBDOMAIN_MAX + SUBDOMAIN_MAX + 63 + 1 + 1)
+
 void rules_check_labels(struct causes *c, const struct rules_path *p, const struct json *labels)
 {
     json_each_member(m, labels) {
@@ -173,4 +176,45 @@ bool rules_seen(struct json *seen, struct arena *a, const char *key)
         return true;
     json_set(a, seen, key, json_bool(a, true));
     return false;
+}
+
+/* --- names of signers of certificates */
+
+/* The first part that is not of this form is reported, then no more. */
+static void check_parts(struct causes *c, const struct rules_path *p, const char *s, rules_format *format)
+{
+    struct rules_msgs m = { .a = c->a };
+    struct slice rest = slice_of(s), part;
+
+    while (m.n == 0 && slice_split(&rest, '.', &part)) {
+        const char *text = arena_strndup(c->a, part.p, part.len);
+
+        format(&m, text);
+        for (unsigned i = 0; i < m.n; i++)
+            rules_invalid_s(c, p, s, arena_printf(c->a, "validating label \"%s\": %s", text, m.v[i]));
+    }
+}
+
+void rules_check_signer(struct causes *c, const struct rules_path *p, const char *s)
+{
+    const char *slash = strchr(s, '/'), *domain;
+
+    if (!*s) {
+        rules_required(c, p, "");
+        return;
+    }
+    if (!slash || strchr(slash + 1, '/')) {
+        rules_invalid_s(c, p, s, "must be a fully qualified domain and path of the form "
+                        "'example.com/signer-name'");
+        return;
+    }
+    domain = arena_strndup(c->a, s, (size_t)(slash - s));
+    if (strlen(domain) > SUBDOMAIN_MAX)
+        rules_too_long(c, p, SUBDOMAIN_MAX);
+    check_parts(c, p, domain, rules_fmt_label);
+    if (!strchr(domain, '.'))
+        rules_invalid_s(c, p, domain, "should be a domain with at least two segments separated by dots");
+    check_parts(c, p, slash + 1, rules_fmt_subdomain);
+    if (strlen(s) > SIGNER_MAX)
+        rules_too_long(c, p, SIGNER_MAX);
 }

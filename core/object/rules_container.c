@@ -80,12 +80,16 @@ static void check_file_ref(const struct rules_spec *s, const struct rules_path *
         rules_required(s->c, AT(p, "volumeName"), "");
     else if (!json_get(s->volumes, volume))
         rules_not_found(s->c, AT(p, "volumeName"), volume);
+    else if (!json_get(json_get(s->volumes, volume), "emptyDir"))
+        rules_invalid_s(s->c, AT(p, "volumeName"), volume, "referenced volume must be of type emptyDir");
     if (!*path)
         rules_required(s->c, AT(p, "path"), "");
     else
         rules_local_path(s->c, AT(p, "path"), path);
     if (!*rules_str(ref, "key"))
         rules_required(s->c, AT(p, "key"), "");
+    else
+        rules_check_format(s->c, AT(p, "key"), rules_fmt_env_name, rules_str(ref, "key"));
 }
 
 static void check_value_from(const struct rules_spec *s, const struct rules_path *p, const struct json *env)
@@ -423,7 +427,7 @@ static void check_restart(struct causes *c, const struct rules_path *p, const st
         rules_required(c, AT(p, "restartPolicy"), "must specify restartPolicy when restart rules are used");
     if (is_init && str_eq(policy, "Always"))
         rules_forbidden(c, at, "restartPolicyRules are not allowed for init containers with "
-                        "restartPolicy Always");
+                        "restart policy Always");
     if (json_len(rules) > RESTART_RULES_MAX)
         rules_too_many(c, at, json_len(rules), RESTART_RULES_MAX);
     json_each(rule, rules) {
@@ -449,7 +453,7 @@ static void check_resize(const struct rules_spec *s, const struct rules_path *p,
         rules_check_enum(s->c, p, name, resources, true);
         rules_check_enum(s->c, p, policy, policies, true);
         if (never && !str_eq(policy, "NotRequired"))
-            rules_invalid_s(s->c, p, policy, "must be 'NotRequired' when `restartPolicy` is 'Never'");
+            rules_invalid_s(s->c, p, policy, "must be 'NotRequired' when pod `restartPolicy` is 'Never'");
     }
 }
 
@@ -521,7 +525,7 @@ static void check_init(const struct rules_spec *s, const struct rules_path *p, s
     static const char *const running[] = {
         "lifecycle", "livenessProbe", "readinessProbe", "startupProbe",
     };
-    struct json *v;
+    struct json *v, *policy;
 
     json_each(v, json_get(s->spec, "initContainers")) {
         const struct rules_path *at = IDX(p, v_i);
@@ -536,6 +540,11 @@ static void check_init(const struct rules_spec *s, const struct rules_path *p, s
         for (size_t i = 0; !restartable && i < ARRAY_LEN(running); i++)
             if (json_get(v, running[i]))
                 rules_forbidden(s->c, AT(at, running[i]), only_restartable);
+        json_each(policy, restartable ? NULL : json_get(v, "resizePolicy"))
+            if (str_eq(rules_str(policy, "restartPolicy"), "RestartContainer"))
+                rules_invalid_s(s->c, AT(IDX(AT(at, "resizePolicy"), policy_i), "restartPolicy"),
+                                "RestartContainer", "must not be set to 'RestartContainer' for "
+                                "non-sidecar initContainers");
     }
 }
 

@@ -307,12 +307,24 @@ static void check_pod_cidrs(struct causes *c, const struct json *spec)
         rules_invalid(c, p, list, "may specify no more than one CIDR for each IP family");
 }
 
+/* Amounts are not negative; what is counted is whole. */
+static void check_node_resources(struct causes *c, const struct json *status)
+{
+    static const char *const lists[] = { "capacity", "allocatable" };
+
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        json_each_member(m, json_get(status, lists[i]))
+            rules_check_amount(c, RULES_KEY(RULES_AT(RULES_AT(NULL, "status"), lists[i]), m->key), m->key,
+                               json_text(m->val) ? m->val->s : "0");
+}
+
 static void node_create(struct causes *c, const struct json *obj, const struct rules_ctx *ctx)
 {
     const struct json *spec = json_get(obj, "spec");
 
     (void)ctx;
     check_taints(c, json_get(spec, "taints"));
+    check_node_resources(c, json_get(obj, "status"));
     check_pod_cidrs(c, spec);
 }
 

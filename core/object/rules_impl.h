@@ -75,6 +75,11 @@ int rules_ip_family(const char *s);                       /* 4, 6, or 0 when it 
 int rules_ip_parse(const char *s, unsigned char out[16]); /* the same, with the bytes */
 void rules_check_port(struct causes *c, const struct rules_path *p, int64_t port);
 void rules_check_port_ref(struct causes *c, const struct rules_path *p, const struct json *v);
+/* A quantity of a resource: >= 0, and whole where the resource is counted. */
+void rules_check_amount(struct causes *c, const struct rules_path *p, const char *name,
+                        const char *text);
+/* "example.com/signer" */
+void rules_check_signer(struct causes *c, const struct rules_path *p, const char *s);
 /* A number >= 0 or a percentage. */
 void rules_check_int_or_string(struct causes *c, const struct rules_path *p, const struct json *v);
 void rules_check_finalizer(struct causes *c, const struct rules_path *p, const char *s);

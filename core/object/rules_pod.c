@@ -25,6 +25,7 @@ void rules_pod_annotations(struct causes *c, const struct rules_path *p, const s
     if (cost && (str_to_i64(cost, INT32_MIN, INT32_MAX, &v, NULL) < 0 ||
                  (cost[cost[0] == '-'] == '0' && cost[1])))
         rules_invalid_s(c, KEY(p, DELETION_COST), cost, "must be a 32bit integer");
+    rules_profile_annotations(c, p, notes, spec);
 }
 
 static void check_annotation_changes(struct causes *c, const struct json *obj, const struct json *old)
@@ -143,6 +144,7 @@ static void pod_prepare(struct json *obj, const struct kind *kind, const struct 
     if (json_len(json_get(spec, "schedulingGates")) > 0)
         add_gated_condition(obj, kind, ctx);
     merge_label_keys(ctx->a, obj);
+    rules_profile_copy(obj, kind, ctx);
 }
 
 /* spec := the old one with this list of containers. */
@@ -215,6 +217,7 @@ static void pod_create(struct causes *c, const struct json *obj, const struct ru
 
     (void)ctx;
     check_pod(c, obj);
+    rules_profile_match(c, obj);
     if (json_len(json_get(spec, "ephemeralContainers")) > 0)
         rules_forbidden(c, AT(p, "ephemeralContainers"), "cannot be set on create");
     if (*rules_str(spec, "nodeName") && json_len(json_get(spec, "schedulingGates")) > 0)
@@ -425,6 +428,8 @@ static void update_ephemeral(struct causes *c, const struct json *obj, const str
     const struct json *list = json_get(json_get(obj, "spec"), "ephemeralContainers");
     struct json *before, *v;
 
+    if (json_get(json_path(old, "metadata.annotations"), MIRROR))
+        rules_forbidden(c, AT(NULL, ""), "static pods do not support ephemeral containers");
     json_each(before, json_get(json_get(old, "spec"), "ephemeralContainers")) {
         const char *name = rules_str(before, "name");
         const struct json *now = NULL;
@@ -470,6 +475,8 @@ static void update_resize(struct causes *c, const struct json *obj, const struct
     const struct json *spec = json_get(obj, "spec"), *before = json_get(old, "spec");
     struct json *v;
 
+    if (json_get(json_path(old, "metadata.annotations"), MIRROR))
+        rules_forbidden(c, AT(NULL, ""), "static pods cannot be resized");
     if (str_eq(rules_str(json_get(before, "os"), "name"), "windows"))
         rules_forbidden(c, AT(NULL, ""), "windows pods cannot be resized");
     if (!str_eq(rules_qos(spec), rules_qos(before)))
@@ -494,6 +501,25 @@ static void update_resize(struct causes *c, const struct json *obj, const struct
 
 /* --- status */
 
+/* A sidecar runs again whatever the pod's policy is. */
+static bool restarts_itself(const struct json *pod, const char *name)
+{
+    struct json *v;
+
+    json_each(v, json_get(json_get(pod, "spec"), "initContainers"))
+        if (str_eq(rules_str(v, "name"), name))
+            return str_eq(rules_str(v, "restartPolicy"), "Always");
+    return false;
+}
+
+static void check_observed(struct causes *c, const struct rules_path *p, const struct json *obj)
+{
+    int64_t v = json_get_int(obj, "observedGeneration", 0);
+
+    if (v < 0)
+        rules_invalid_i(c, AT(p, "observedGeneration"), v, "must be a non-negative integer");
+}
+
 static void check_transitions(struct causes *c, const struct json *obj, const struct json *old,
                               const char *field, const char *restart)
 {
@@ -503,7 +529,8 @@ static void check_transitions(struct causes *c, const struct json *obj, const st
     json_each(then, str_eq(restart, "Always") ? NULL : json_get(json_get(old, "status"), field)) {
         const struct json *ended = json_get(json_get(then, "state"), "terminated");
 
-        if (!ended || (str_eq(restart, "OnFailure") && json_get_int(ended, "exitCode", 0) != 0))
+        if (!ended || (str_eq(restart, "OnFailure") && json_get_int(ended, "exitCode", 0) != 0) ||
+            restarts_itself(old, rules_str(then, "name")))
             continue;
         json_each(now, json_get(json_get(obj, "status"), field))
             if (str_eq(rules_str(now, "name"), rules_str(then, "name")) &&
@@ -540,13 +567,22 @@ static void update_status(struct causes *c, const struct json *obj, const struct
     const char *nominated = rules_str(status, "nominatedNodeName");
     struct json *v;
 
-    json_each(v, json_get(status, "conditions"))
-        rules_check_format(c, AT(IDX(AT(AT(NULL, "metadata"), "conditions"), v_i), "Type"),
-                           rules_fmt_qualified, rules_str(v, "type"));
+    json_each(v, json_get(status, "conditions")) {
+        const struct rules_path *at = IDX(AT(AT(NULL, "metadata"), "conditions"), v_i);
+
+        rules_check_format(c, AT(at, "Type"), rules_fmt_qualified, rules_str(v, "type"));
+        check_observed(c, at, v);
+    }
+    check_observed(c, p, status);
     if (*nominated && !str_eq(nominated, rules_str(before, "nominatedNodeName")))
         rules_check_format(c, AT(p, "nominatedNodeName"), rules_fmt_subdomain, nominated);
+    if (*nominated && !str_eq(nominated, rules_str(before, "nominatedNodeName")) &&
+        *rules_str(json_get(old, "spec"), "nodeName"))
+        rules_forbidden(c, AT(p, "nominatedNodeName"),
+                        "may not be set on pods that are already bound to a node");
     rules_check_immutable(c, AT(p, "qosClass"), json_get(status, "qosClass"), json_get(before, "qosClass"));
     check_transitions(c, obj, old, "containerStatuses", restart);
+    check_transitions(c, obj, old, "initContainerStatuses", restart);
     check_transitions(c, obj, old, "ephemeralContainerStatuses", "Never");
     check_status_ips(c, status, "podIPs");
     check_status_ips(c, status, "hostIPs");

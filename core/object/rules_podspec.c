@@ -157,9 +157,9 @@ static void check_names(const struct rules_spec *s, const struct rules_path *p)
     if (strlen(override) > HOSTNAME_OVERRIDE_MAX)
         rules_too_long(s->c, AT(p, "hostnameOverride"), HOSTNAME_OVERRIDE_MAX);
     if (json_get_bool(s->spec, "hostNetwork", false))
-        rules_forbidden(s->c, AT(p, "hostnameOverride"), "may not be set when `hostNetwork` is true");
+        rules_forbidden(s->c, AT(p, "hostnameOverride"), "may not be specified when hostNetwork is true");
     if (json_get_bool(s->spec, "setHostnameAsFQDN", false))
-        rules_forbidden(s->c, AT(p, "hostnameOverride"), "may not be set when `setHostnameAsFQDN` is true");
+        rules_forbidden(s->c, AT(p, "hostnameOverride"), "may not be specified when setHostnameAsFQDN is true");
 }
 
 static void check_policies(const struct rules_spec *s, const struct rules_path *p)
@@ -201,7 +201,7 @@ static void check_pod_resources(const struct rules_spec *s, const struct rules_p
     if (!resources)
         return;
     if (json_get(resources, "claims"))
-        rules_forbidden(s->c, AT(p, "claims"), "claims cannot be set for Resources at pod-level");
+        rules_forbidden(s->c, AT(p, "claims"), "claims may not be set for Resources at pod-level");
     rules_resources(s->c, p, resources, NULL, true);
     json_each_member(m, requests) {
         int64_t sum = 0, one = 0, have = 0;

@@ -53,14 +53,33 @@ static void check_name(struct causes *c, const struct rules_path *p, const char 
     }
 }
 
-static void check_amount(struct causes *c, const struct rules_path *p, const char *name, const char *text)
+/* What is counted, not measured. */
+static bool is_counted(const char *name)
 {
-    int64_t milli = 0, page, value;
+    static const char *const counted[] = {
+        "pods", "replicationcontrollers", "services", "secrets", "configmaps", "persistentvolumeclaims",
+        "services.nodeports", "services.loadbalancers", "resourcequotas", NULL,
+    };
+
+    return rules_in(name, counted) || is_extended(name);
+}
+
+void rules_check_amount(struct causes *c, const struct rules_path *p, const char *name,
+                        const char *text)
+{
+    int64_t milli = 0;
 
     if (quantity_cmp(text, "0") < 0)
         rules_invalid_s(c, p, text, "must be greater than or equal to 0");
-    if (is_extended(name) && quantity_milli(text, &milli, NULL) == 0 && milli % 1000 != 0)
+    if (is_counted(name) && quantity_milli(text, &milli, NULL) == 0 && milli % 1000 != 0)
         rules_invalid_s(c, p, text, "must be an integer");
+}
+
+static void check_amount(struct causes *c, const struct rules_path *p, const char *name, const char *text)
+{
+    int64_t page, value;
+
+    rules_check_amount(c, p, name, text);
     if (!is_huge(name))
         return;
     if (quantity_value(name + strlen("hugepages-"), &page, NULL) < 0 || page <= 0)

@@ -7,6 +7,8 @@
 #define PROFILE_MAX 4095
 #define SYSCTL_RE "[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 
+static const char *const container_lists[] = { "initContainers", "containers", "ephemeralContainers" };
+
 static void check_id(struct causes *c, const struct rules_path *p, const struct json *v)
 {
     if (json_is(v, JSON_INT) && (v->i < 0 || v->i > ID_MAX))
@@ -107,6 +109,7 @@ void rules_security_context(const struct rules_spec *s, const struct rules_path 
                           "`capabilities.Add` CAP_SYS_ADMIN");
     }
     check_apparmor(c, AT(p, "appArmorProfile"), json_get(sc, "appArmorProfile"));
+    rules_profile_windows(c, AT(p, "windowsOptions"), json_get(sc, "windowsOptions"));
 }
 
 /* --- sysctls */
@@ -196,14 +199,21 @@ void rules_pod_security(const struct rules_spec *s, const struct rules_path *spe
     check_apparmor(c, AT(p, "appArmorProfile"), json_get(sc, "appArmorProfile"));
     check_choice(c, p, sc, "supplementalGroupsPolicy", groups);
     check_choice(c, p, sc, "seLinuxChangePolicy", selinux);
+    rules_profile_windows(c, AT(p, "windowsOptions"), json_get(sc, "windowsOptions"));
+    rules_profile_host_process(s, spec_at);
     if (s->host_users)
         return;
     if (json_get_bool(s->spec, "hostNetwork", false))
         rules_forbidden(c, AT(spec_at, "hostNetwork"), "when `hostUsers` is false");
     if (json_get_bool(s->spec, "hostPID", false))
-        rules_forbidden(c, AT(spec_at, "hostPID"), "when `hostUsers` is false");
+        rules_forbidden(c, AT(spec_at, "HostPID"), "when `hostUsers` is false");
     if (json_get_bool(s->spec, "hostIPC", false))
-        rules_forbidden(c, AT(spec_at, "hostIPC"), "when `hostUsers` is false");
+        rules_forbidden(c, AT(spec_at, "HostIPC"), "when `hostUsers` is false");
+    for (size_t i = 0; i < ARRAY_LEN(container_lists); i++)
+        json_each(v, json_get(s->spec, container_lists[i]))
+            if (json_len(json_get(v, "volumeDevices")))
+                rules_forbidden(c, AT(IDX(AT(spec_at, container_lists[i]), v_i), "volumeDevices"),
+                                "when `hostUsers` is false");
 }
 
 /* --- operating system */
@@ -223,13 +233,12 @@ static void forbid_fields(struct causes *c, const struct rules_path *p, const st
 static void forbid_everywhere(const struct rules_spec *s, const struct rules_path *spec_at,
                               const char *const *pod, const char *const *container, const char *why)
 {
-    static const char *const lists[] = { "initContainers", "containers", "ephemeralContainers" };
     struct json *v;
 
     forbid_fields(s->c, AT(spec_at, "securityContext"), json_get(s->spec, "securityContext"), pod, why);
-    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-        json_each(v, json_get(s->spec, lists[i]))
-            forbid_fields(s->c, AT(IDX(AT(spec_at, lists[i]), v_i), "securityContext"),
+    for (size_t i = 0; i < ARRAY_LEN(container_lists); i++)
+        json_each(v, json_get(s->spec, container_lists[i]))
+            forbid_fields(s->c, AT(IDX(AT(spec_at, container_lists[i]), v_i), "securityContext"),
                           json_get(v, "securityContext"), container, why);
 }
 

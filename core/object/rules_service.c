@@ -5,6 +5,9 @@
 
 #define AFFINITY_SECONDS_MAX 86400
 #define KUBELET_PORT 10250
+#define SOURCE_RANGES "service.beta.kubernetes.io/load-balancer-source-ranges"
+#define TOPOLOGY_HINTS "service.kubernetes.io/topology-aware-hints"
+#define TOPOLOGY_MODE "service.kubernetes.io/topology-mode"
 
 static const char only_lb[] = "may only be used when `type` is 'LoadBalancer'";
 static const char no_external_name[] = "may not be set for ExternalName services";
@@ -376,7 +379,9 @@ static void check_cluster_ips(struct causes *c, const struct rules_path *spec_at
     const struct json *ips = json_get(spec, "clusterIPs");
     struct json *seen = json_object(c->a), *v;
 
-    if (json_len(ips) > 0 && !str_eq(first_ip(spec), rules_str(spec, "clusterIP")))
+    if (json_len(ips) > 0 && !*rules_str(spec, "clusterIP"))
+        rules_invalid(c, p, ips, "must be empty when `clusterIP` is not specified");
+    else if (json_len(ips) > 0 && !str_eq(first_ip(spec), rules_str(spec, "clusterIP")))
         rules_invalid(c, p, ips, "first value must match `clusterIP`");
     json_each(v, json_get(spec, "ipFamilies")) {
         const struct rules_path *at = RULES_IDX(RULES_AT(spec_at, "ipFamilies"), v_i);
@@ -403,8 +408,37 @@ static void check_cluster_ips(struct causes *c, const struct rules_path *spec_at
                                      rules_str(spec, "type")));
 }
 
-static void check_load_balancer(struct causes *c, const struct rules_path *p, const struct json *spec)
+/* The field's forerunner, read while the field is empty. */
+static void check_range_annotation(struct causes *c, const struct json *obj, bool is_lb)
 {
+    const struct rules_path *p = RULES_KEY(RULES_AT(RULES_AT(NULL, "metadata"), "annotations"), SOURCE_RANGES);
+    const struct json *v = json_get(json_path(obj, "metadata.annotations"), SOURCE_RANGES);
+    struct slice rest = slice_trim(slice_of(json_text(v) ? v->s : "")), part;
+
+    if (!v)
+        return;
+    if (!is_lb)
+        rules_forbidden(c, p, only_lb);
+    while (rest.len && slice_split(&rest, ',', &part)) {
+        part = slice_trim(part);
+        rules_check_cidr(c, p, arena_strndup(c->a, part.p, part.len));
+    }
+}
+
+static void check_hint_annotations(struct causes *c, const struct json *obj)
+{
+    const struct json *notes = json_path(obj, "metadata.annotations");
+    const char *hints = json_get_str(notes, TOPOLOGY_HINTS), *mode = json_get_str(notes, TOPOLOGY_MODE);
+
+    if (hints && mode && !str_eq(hints, mode))
+        rules_invalid(c, RULES_KEY(RULES_AT(RULES_AT(NULL, "metadata"), "annotations"), TOPOLOGY_MODE),
+                      json_get(notes, TOPOLOGY_MODE), "must match annotations[%s] when both are specified",
+                      TOPOLOGY_HINTS);
+}
+
+static void check_load_balancer(struct causes *c, const struct rules_path *p, const struct json *obj)
+{
+    const struct json *spec = json_get(obj, "spec");
     const struct rules_path *ranges_at = RULES_AT(p, "LoadBalancerSourceRanges");
     const struct json *ranges = json_get(spec, "loadBalancerSourceRanges");
     bool is_lb = is_type(spec, "LoadBalancer");
@@ -412,6 +446,8 @@ static void check_load_balancer(struct causes *c, const struct rules_path *p, co
 
     if (json_len(ranges) && !is_lb)
         rules_forbidden(c, ranges_at, only_lb);
+    if (json_len(ranges) == 0)
+        check_range_annotation(c, obj, is_lb);
     json_each(v, ranges) {
         struct slice s = slice_trim(slice_of(json_text(v) ? v->s : ""));
 
@@ -478,8 +514,9 @@ static void service_create(struct causes *c, const struct json *obj, const struc
         rules_check_not_special(c, at, s);
     }
     rules_check_enum(c, RULES_AT(p, "type"), rules_str(spec, "type"), types, true);
-    check_load_balancer(c, p, spec);
+    check_load_balancer(c, p, obj);
     check_traffic(c, p, spec);
+    check_hint_annotations(c, obj);
 }
 
 static void check_ip_change(struct causes *c, const struct json *spec, const struct json *before)
@@ -499,7 +536,7 @@ static void check_ip_change(struct causes *c, const struct json *spec, const str
         rules_invalid(c, RULES_IDX(p, 0), now, "primary clusterIP can not be unset");
     if (json_len(then) > 1 && json_len(now) == 1 && !str_eq(policy, "SingleStack"))
         rules_invalid_s(c, RULES_AT(RULES_AT(NULL, "spec"), "ipFamilyPolicy"), policy,
-                        "must be 'SingleStack' to release the secondary cluster IP");
+                        "must be set to 'SingleStack' when releasing the secondary clusterIP");
 }
 
 static void check_load_balancer_status(struct causes *c, const struct json *obj)

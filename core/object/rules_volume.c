@@ -3,12 +3,12 @@
 #include "core/object/rules_podspec.h"
 
 #define MODE_TEXT "must be a number between 0 and 0777 (octal), both inclusive"
+#define ISCSI_NAME_MAX 64
 #define TOKEN_SECONDS_MIN 600
 #define TOKEN_SECONDS_MAX (INT64_C(1) << 32)
 #define CERT_SECONDS_MIN 3600
-#define CSI_DRIVER_MAX 63
-
-typedef void source_check(const struct rules_spec *s, const struct rules_path *p, const struct json *v);
+#define CERT_SECONDS_OWN_MAX 86400
+#define CERT_SECONDS_MAX 7862400
 
 void rules_no_backsteps(struct causes *c, const struct rules_path *p, const char *path)
 {
@@ -238,82 +238,12 @@ static void check_nfs(const struct rules_spec *s, const struct rules_path *p, co
         rules_invalid_s(s->c, AT(p, "path"), path, "must be an absolute path");
 }
 
-static void check_lun(struct causes *c, const struct rules_path *p, int64_t lun)
-{
-    if (lun < 0 || lun > 255)
-        rules_invalid_i(c, AT(p, "lun"), lun, "must be between 0 and 255, inclusive");
-}
-
-static void check_iscsi(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
-{
-    const char *iqn = rules_str(v, "iqn");
-
-    need(s->c, p, v, "targetPortal");
-    if (!*iqn)
-        rules_required(s->c, AT(p, "iqn"), "");
-    else if (!str_starts(iqn, "iqn") && !str_starts(iqn, "eui") && !str_starts(iqn, "naa"))
-        rules_invalid_s(s->c, AT(p, "iqn"), iqn, "must be valid format starting with iqn, eui, or naa");
-    check_lun(s->c, p, json_get_int(v, "lun", 0));
-    if ((json_get_bool(v, "chapAuthDiscovery", false) || json_get_bool(v, "chapAuthSession", false)) &&
-        !json_get(v, "secretRef"))
-        rules_required(s->c, AT(p, "secretRef"), "");
-}
-
-static void check_fc(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
-{
-    const struct json *wwns = json_get(v, "targetWWNs"), *wwids = json_get(v, "wwids");
-
-    if (json_len(wwns) == 0 && json_len(wwids) == 0)
-        rules_required(s->c, AT(p, "targetWWNs"),
-                       "must specify either targetWWNs or wwids, but not both");
-    if (json_len(wwns) && json_len(wwids))
-        rules_invalid(s->c, AT(p, "targetWWNs"), wwns,
-                      "targetWWNs and wwids can not be specified simultaneously");
-    if (json_len(wwns) && !json_get(v, "lun"))
-        rules_required(s->c, AT(p, "lun"), "lun is required if targetWWNs is specified");
-    else if (json_len(wwns))
-        check_lun(s->c, p, json_get_int(v, "lun", 0));
-}
-
 static void check_partition(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
 {
     int64_t n = json_get_int(v, "partition", 0);
 
     if (n < 0 || n > 255)
         rules_invalid_i(s->c, AT(p, "partition"), n, "must be between 1 and 255, inclusive");
-}
-
-static void check_csi(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
-{
-    const char *driver = rules_str(v, "driver");
-    const struct json *secret = json_get(v, "nodePublishSecretRef");
-    char *lower = arena_strdup(s->c->a, driver);
-
-    if (!*driver)
-        rules_required(s->c, AT(p, "driver"), "");
-    if (strlen(driver) > CSI_DRIVER_MAX)
-        rules_too_long(s->c, AT(p, "driver"), CSI_DRIVER_MAX);
-    for (char *at = lower; *at; at++)
-        *at = *at >= 'A' && *at <= 'Z' ? (char)(*at + 32) : *at;
-    if (*driver && !rules_is(rules_fmt_subdomain, lower))
-        rules_check_format(s->c, AT(p, "driver"), rules_fmt_subdomain, driver);
-    if (secret && !*rules_str(secret, "name"))
-        rules_required(s->c, AT(AT(p, "nodePublishSecretRef"), "name"), "");
-}
-
-static void check_ephemeral(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
-{
-    const struct json *claim = json_get(v, "volumeClaimTemplate"), *spec = json_get(claim, "spec");
-    const struct rules_path *at = AT(AT(p, "volumeClaimTemplate"), "spec");
-
-    if (!claim) {
-        rules_required(s->c, AT(p, "volumeClaimTemplate"), "");
-        return;
-    }
-    if (json_len(json_get(spec, "accessModes")) == 0)
-        rules_required(s->c, AT(at, "accessModes"), "at least 1 access mode is required");
-    if (!json_get(json_get(json_get(spec, "resources"), "requests"), "storage"))
-        rules_required(s->c, KEY(AT(at, "resources"), "storage"), "");
 }
 
 static void check_image(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
@@ -381,6 +311,8 @@ static void check_trust_bundle(struct causes *c, const struct rules_path *p,
         rules_required(c, AT(at, "name"), "must be a valid object name");
     else if (signer && !*rules_str(v, "signerName"))
         rules_required(c, AT(at, "signerName"), "must be a valid signer name");
+    else if (signer)
+        rules_check_signer(c, AT(at, "signerName"), rules_str(v, "signerName"));
     if (name && !signer && json_get(v, "labelSelector"))
         rules_invalid(c, AT(at, "labelSelector"), json_get(v, "labelSelector"),
                       "labelSelector must be unset if name is specified");
@@ -391,8 +323,13 @@ static void check_trust_bundle(struct causes *c, const struct rules_path *p,
     check_unique_path(c, p, seen, rules_str(v, "path"), rules_str(v, "path"));
 }
 
-static void check_certificate(struct causes *c, const struct rules_path *at, const struct json *v)
+static void check_certificate(struct causes *c, const struct rules_path *p,
+                              const struct rules_path *at, const struct json *v, struct json *seen)
 {
+    static const char *const paths[] = { "credentialBundlePath", "keyPath", "certificateChainPath" };
+    int64_t max = str_starts(rules_str(v, "signerName"), "kubernetes.io/") ? CERT_SECONDS_OWN_MAX :
+                  CERT_SECONDS_MAX;
+    bool any = false;
     static const char *const types[] = {
         "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519", "RSA3072", "RSA4096", NULL,
     };
@@ -400,12 +337,24 @@ static void check_certificate(struct causes *c, const struct rules_path *at, con
 
     if (!v)
         return;
-    need(c, at, v, "signerName");
+    rules_check_signer(c, AT(at, "signerName"), rules_str(v, "signerName"));
     if (!rules_in(rules_str(v, "keyType"), types))
         rules_unsupported(c, AT(at, "keyType"), rules_str(v, "keyType"), types);
     if (seconds < CERT_SECONDS_MIN)
         rules_invalid_i(c, AT(at, "maxExpirationSeconds"), seconds,
-                        "must be greater than or equal to 3600 (one hour)");
+                        "if provided, maxExpirationSeconds must be >= 3600");
+    if (seconds > max)
+        rules_invalid_i(c, AT(at, "maxExpirationSeconds"), seconds,
+                        arena_printf(c->a, "if provided, maxExpirationSeconds must be <= %d", (int)max));
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        if (*rules_str(v, paths[i]))
+            rules_local_path(c, AT(at, paths[i]), rules_str(v, paths[i]));
+        check_unique_path(c, p, seen, rules_str(v, paths[i]), rules_str(v, paths[i]));
+        any = any || *rules_str(v, paths[i]);
+    }
+    if (!any)
+        rules_required(c, at, "specify at least one of credentialBundlePath, keyPath, and "
+                       "certificateChainPath");
 }
 
 static void check_projected(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
@@ -426,7 +375,7 @@ static void check_projected(const struct rules_spec *s, const struct rules_path 
                     json_get(source, "serviceAccountToken"));
         check_trust_bundle(s->c, p, AT(at, "clusterTrustBundle"),
                            json_get(source, "clusterTrustBundle"), seen);
-        check_certificate(s->c, AT(at, "podCertificate"), json_get(source, "podCertificate"));
+        check_certificate(s->c, p, AT(at, "podCertificate"), json_get(source, "podCertificate"), seen);
         if (json_len(source) > 1)
             rules_forbidden(s->c, at, "may not specify more than 1 volume type per source");
     }
@@ -434,38 +383,44 @@ static void check_projected(const struct rules_spec *s, const struct rules_path 
 
 /* --- the list */
 
-/* Every source: members it must have, and what else it is checked for. */
-static const struct source { const char *name; const char *needs[3]; source_check *more; } sources[] = {
-    { "emptyDir", { NULL }, check_emptydir },
-    { "hostPath", { NULL }, check_hostpath },
-    { "gitRepo", { NULL }, check_gitrepo },
-    { "gcePersistentDisk", { "pdName" }, check_partition },
-    { "awsElasticBlockStore", { "volumeID" }, check_partition },
-    { "secret", { NULL }, check_secret },
-    { "nfs", { NULL }, check_nfs },
-    { "iscsi", { NULL }, check_iscsi },
-    { "glusterfs", { "endpoints", "path" }, NULL },
-    { "flocker", { NULL }, NULL },
-    { "persistentVolumeClaim", { "claimName" }, NULL },
-    { "rbd", { "image" }, NULL },
-    { "cinder", { "volumeID" }, NULL },
-    { "cephfs", { NULL }, NULL },
-    { "quobyte", { "registry", "volume" }, NULL },
-    { "downwardAPI", { NULL }, check_downward },
-    { "fc", { NULL }, check_fc },
-    { "flexVolume", { "driver" }, NULL },
-    { "configMap", { NULL }, check_configmap },
-    { "azureFile", { "secretName", "shareName" }, NULL },
-    { "vsphereVolume", { "volumePath" }, NULL },
-    { "photonPersistentDisk", { "pdID" }, NULL },
-    { "portworxVolume", { "volumeID" }, NULL },
-    { "azureDisk", { "diskName", "diskURI" }, NULL },
-    { "storageos", { "volumeName" }, NULL },
-    { "projected", { NULL }, check_projected },
-    { "scaleIO", { "gateway", "system", "volumeName" }, NULL },
-    { "csi", { NULL }, check_csi },
-    { "ephemeral", { NULL }, check_ephemeral },
-    { "image", { NULL }, check_image },
+/* Every source: members it must have, what else it is checked for, and its name in the path of an error about
+ * several sources, where upstream spells it differently. */
+static const struct source {
+    const char *name;
+    const char *needs[3];
+    rules_source *more;
+    const char *spelled;
+} sources[] = {
+    { "emptyDir", { NULL }, check_emptydir, NULL },
+    { "hostPath", { NULL }, check_hostpath, NULL },
+    { "gitRepo", { NULL }, check_gitrepo, NULL },
+    { "gcePersistentDisk", { "pdName" }, check_partition, NULL },
+    { "awsElasticBlockStore", { "volumeID" }, check_partition, NULL },
+    { "secret", { NULL }, check_secret, NULL },
+    { "nfs", { NULL }, check_nfs, NULL },
+    { "iscsi", { NULL }, rules_remote_iscsi, NULL },
+    { "glusterfs", { "endpoints", "path" }, NULL, NULL },
+    { "flocker", { NULL }, rules_remote_flocker, NULL },
+    { "persistentVolumeClaim", { "claimName" }, NULL, NULL },
+    { "rbd", { NULL }, rules_remote_rbd, NULL },
+    { "cinder", { NULL }, rules_remote_cinder, NULL },
+    { "cephfs", { NULL }, rules_remote_cephfs, "cephFS" },
+    { "quobyte", { NULL }, rules_remote_quobyte, NULL },
+    { "downwardAPI", { NULL }, check_downward, "downwarAPI" },
+    { "fc", { NULL }, rules_remote_fc, NULL },
+    { "flexVolume", { NULL }, rules_remote_flex, NULL },
+    { "configMap", { NULL }, check_configmap, NULL },
+    { "azureFile", { "secretName", "shareName" }, NULL, NULL },
+    { "vsphereVolume", { "volumePath" }, NULL, NULL },
+    { "photonPersistentDisk", { "pdID" }, NULL, NULL },
+    { "portworxVolume", { "volumeID" }, NULL, NULL },
+    { "azureDisk", { NULL }, rules_remote_azure_disk, NULL },
+    { "storageos", { NULL }, rules_remote_storageos, NULL },
+    { "projected", { NULL }, check_projected, NULL },
+    { "scaleIO", { "gateway", "system", "volumeName" }, NULL, NULL },
+    { "csi", { NULL }, rules_remote_csi, NULL },
+    { "ephemeral", { NULL }, rules_remote_ephemeral, NULL },
+    { "image", { NULL }, check_image, NULL },
 };
 
 static void check_source(const struct rules_spec *s, const struct rules_path *p, const struct json *volume)
@@ -478,7 +433,8 @@ static void check_source(const struct rules_spec *s, const struct rules_path *p,
         if (!v)
             continue;
         if (n++) {
-            rules_forbidden(s->c, AT(p, sources[i].name), "may not specify more than 1 volume type");
+            rules_forbidden(s->c, AT(p, sources[i].spelled ? sources[i].spelled : sources[i].name),
+                            "may not specify more than 1 volume type");
             continue;
         }
         for (size_t k = 0; k < ARRAY_LEN(sources[i].needs) && sources[i].needs[k]; k++)
@@ -488,6 +444,44 @@ static void check_source(const struct rules_spec *s, const struct rules_path *p,
     }
     if (n == 0)
         rules_required(s->c, p, "must specify a volume type");
+}
+
+/* What the volume's name becomes a part of. */
+static void check_derived_names(const struct rules_spec *s, const struct rules_path *p,
+                                const struct json *volume)
+{
+    const char *name = rules_str(volume, "name"), *pod = s->meta ? rules_str(s->meta, "name") : "";
+    const struct json *iscsi = json_get(volume, "iscsi");
+    const char *claim = arena_printf(s->c->a, "%s-%s", pod, name);
+    struct rules_msgs m = { .a = s->c->a };
+
+    if (json_get(iscsi, "initiatorName") &&
+        strlen(name) + 1 + strlen(rules_str(iscsi, "targetPortal")) > ISCSI_NAME_MAX)
+        rules_invalid_s(s->c, AT(p, "name"), name, "Total length of <volume name>:<iscsi.targetPortal> must "
+                        "be under 64 characters if iscsi.initiatorName is specified.");
+    if (!json_get(volume, "ephemeral") || !*pod || !*name)
+        return;
+    rules_fmt_subdomain(&m, claim);
+    for (unsigned i = 0; i < m.n; i++)
+        rules_invalid_s(s->c, AT(p, "name"), name,
+                        arena_printf(s->c->a, "PVC name \"%s\": %s", claim, m.v[i]));
+}
+
+/* A claim that an ephemeral volume of the same pod makes is nobody else's. */
+static void check_own_claims(const struct rules_spec *s, const struct rules_path *p)
+{
+    const char *pod = s->meta ? rules_str(s->meta, "name") : "";
+    struct json *v, *other;
+
+    json_each(v, *pod ? json_get(s->spec, "volumes") : NULL) {
+        const char *claim = rules_str(json_get(v, "persistentVolumeClaim"), "claimName");
+
+        json_each(other, *claim ? json_get(s->spec, "volumes") : NULL)
+            if (json_get(other, "ephemeral") &&
+                str_eq(claim, arena_printf(s->c->a, "%s-%s", pod, rules_str(other, "name"))))
+                rules_invalid_s(s->c, AT(AT(IDX(p, v_i), "persistentVolumeClaim"), "claimName"), claim,
+                                "must not reference a PVC that gets created for an ephemeral volume");
+    }
 }
 
 void rules_volumes(struct rules_spec *s, const struct rules_path *p)
@@ -501,6 +495,7 @@ void rules_volumes(struct rules_spec *s, const struct rules_path *p)
         unsigned before = s->c->len;
 
         check_source(s, at, v);
+        check_derived_names(s, at, v);
         if (!*name)
             rules_required(s->c, AT(at, "name"), "");
         else
@@ -510,6 +505,7 @@ void rules_volumes(struct rules_spec *s, const struct rules_path *p)
         if (s->c->len == before)
             json_set(s->c->a, s->volumes, name, v);
     }
+    check_own_claims(s, p);
 }
 
 void rules_volume_tokens(const struct rules_spec *s, const struct rules_path *p)

@@ -2,6 +2,7 @@
 #include "plugins/admit/admit_rows.h"
 
 #define TOKEN_PATH "/var/run/secrets/kubernetes.io/serviceaccount"
+#define PREEMPT "PreemptLowerPriority"      /* of both built-in classes, and of pods without a class */
 #define TOKEN_SECONDS 3607
 #define TOLERATION_SECONDS 300
 
@@ -139,7 +140,7 @@ struct status *admit_priority(const struct admit_request *r)
         { "system-cluster-critical", 2000000000 }, { "system-node-critical", 2000001000 },
     };
     struct json *spec = json_ensure_object(r->a, r->object, "spec"), *given = json_get(spec, "priority");
-    const char *class = json_get_str(spec, "priorityClassName");
+    const char *class = json_get_str(spec, "priorityClassName"), *policy;
     int64_t value = 0;
     bool found = str_empty(class);
 
@@ -156,8 +157,12 @@ struct status *admit_priority(const struct admit_request *r)
             "spec; priority admission controller computed %lld from the given PriorityClass name",
             (long long)given->i, (long long)value));
     json_set_int(r->a, spec, "priority", value);
-    if (!json_get(spec, "preemptionPolicy"))
-        json_set_str(r->a, spec, "preemptionPolicy", "PreemptLowerPriority");
+    policy = json_get_str(spec, "preemptionPolicy");
+    if (policy && !str_eq(policy, PREEMPT))
+        return forbid(r, arena_printf(r->a, "the string value of PreemptionPolicy (%s) must not be provided in "
+            "pod spec; priority admission controller computed " PREEMPT " from the given PriorityClass name",
+            policy));
+    json_set_str(r->a, spec, "preemptionPolicy", PREEMPT);
     return NULL;
 }
 
