@@ -328,7 +328,7 @@ struct node_log *node_log_free(struct node_log *g)
 void node_log_pause(struct node_log *g, bool paused)
 {
     g->paused = paused;
-    if (!paused && g->work && !g->work->busy && !g->ended && !loop_timer_is_set(&g->next))
+    if (!paused && g->work && !g->work->busy && !g->ended)
         loop_timer_set(g->loop, &g->next, 0, on_next);
 }
 
