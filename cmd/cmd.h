@@ -4,7 +4,11 @@
 #define CMD_CMD_H
 
 int cmd_server(int argc, char **argv);
+int cmd_image(int argc, char **argv);
+int cmd_kubectl(int argc, char **argv);
+int cmd_stop(int argc, char **argv);
 int cmd_version(int argc, char **argv);
+int cmd_later(int argc, char **argv);        /* what this release does not have yet */
 
 /* "inro COMMAND: text" on stderr; 1 and 2. */
 int cmd_fail(const char *command, const char *text);

@@ -25,3 +25,9 @@ int cmd_help(const char *intro, unsigned command)
     fputs(text.p, stdout);
     return 0;
 }
+
+int cmd_later(int argc, char **argv)
+{
+    (void)argc;
+    return cmd_fail(argv[0], "not available in this release");
+}

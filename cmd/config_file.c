@@ -58,7 +58,7 @@ static int key_read(struct config_entries *out, struct arena *a, const struct js
 {
     size_t len = strlen(m->key);
     bool plus = len && m->key[len - 1] == '+';
-    struct config_entry e = { .source = where, .append = plus };
+    struct config_entry e = { .source = arena_printf(a, "%s: %s", where, m->key), .append = plus };
     const char *near;
     struct json *item;
 
@@ -97,7 +97,7 @@ static int file_read(struct config_entries *out, struct arena *a, const char *pa
     if (!json_is(root, JSON_OBJECT))
         return err_set(err, ERR_INVALID, "%s: a mapping of flag names to values is wanted", path);
     json_each_member(m, root) {
-        const char *where = arena_printf(a, "%s:%d: %s", path, line_of(text.p, m->key), m->key);
+        const char *where = arena_printf(a, "%s:%d", path, line_of(text.p, m->key));
 
         if (key_read(out, a, m, where, err) < 0)
             return -1;

@@ -18,9 +18,15 @@ struct command {
 
 static const struct command commands[] = {
     { "server", cmd_server, "run a cluster on this machine" },
+    { "image", cmd_image, "import, pull, list, name and remove images" },
+    { "kubectl", cmd_kubectl, "run kubectl with this cluster's kubeconfig" },
     { "version", cmd_version, "print the version" },
+    { "agent", cmd_later, NULL },
+    { "token", cmd_later, NULL },
+    { "plugin", cmd_later, NULL },
 
     { "control", role_main, NULL },
+    { "dns", role_main, NULL },
     { SHIM_VERB, shim_main, NULL },
     { "pull", image_child_pull, NULL },
     { "unpack", image_child_unpack, NULL },
@@ -42,6 +48,8 @@ int main(int argc, char **argv)
 
     if (argc > 0 && box_is_called(argv[0]))
         return box_main(argc, argv);
+    if (argc > 0 && str_eq(strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0], "kubectl"))
+        return cmd_kubectl(argc, argv);
     if (str_eq(name, "--version") || str_eq(name, "-v"))
         name = "version";
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
