@@ -12,12 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cmd/cmd_lock.h"
 #include "cmd/config.h"
-#include "cmd/listen.h"
 #include "cmd/notify.h"
-#include "cmd/kubeconfig.h"
-#include "cmd/pki.h"
+#include "cmd/prepare.h"
 #include "cmd/role.h"
 #include "core/base/check.h"
 #include "core/base/fd.h"
@@ -40,12 +37,12 @@ struct server_role {
     struct child *child;
     struct loop_timer again;
     int64_t wait_ms, started_ms;
-    int fds[2];                          /* given to it; kept for its successors */
+    int fds[2];                          /* given to it and its successors */
 };
 
 struct server {
     struct config *config;
-    struct pki pki;
+    struct prepared prepared;
     struct loop *loop;
     struct server_role roles[ROLE_MAX];
     struct loop_io on_signal;
@@ -75,7 +72,7 @@ static int send_secrets(struct server_role *sr, struct err *err)
     static const enum pki_id client[ROLE_MAX] = {
         [ROLE_CONTROL] = PKI_API_CLIENT, [ROLE_NODE] = PKI_NODE, [ROLE_DNS] = PKI_DNS,
     };
-    const struct pki *p = &sr->server->pki;
+    const struct pki *p = &sr->server->prepared.pki;
 
     if (send_pem(sr, ROLE_SERVER_CA, p->server_ca, err) < 0 ||
         send_pem(sr, ROLE_CLIENT_CA, p->client_ca, err) < 0)
@@ -254,82 +251,9 @@ static void on_signal(struct loop_io *io, unsigned events)
     server_stop_step(s);
 }
 
-/* --- before the roles */
-
-/* The store's folder belongs to the user of the control role, with what is in it. */
-static int prepare_store(const struct config *c, struct err *err)
-{
-    static const char *const files[] = { "state.db", "state.db-wal", "state.db-shm",
-                                         "state.db-journal" };
-    char *path = arena_printf(c->a, "%s/server/db", c->data_dir);
-    _cleanup_fd_ int dir = -1;
-    uid_t uid = role_uid();
-
-    if (fd_mkdirs(path, 0700, err) < 0)
-        return -1;
-    if (chmod(arena_printf(c->a, "%s/server", c->data_dir), 0711) < 0)      /* the role's "/" */
-        return err_sys(err, "%s/server", c->data_dir);
-    dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (dir < 0 || fchmod(dir, 0700) < 0)
-        return err_sys(err, "%s", path);
-    if (geteuid() != 0)
-        return 0;
-    if (fchown(dir, uid, uid) < 0 && errno != EINVAL && errno != EPERM)
-        return err_sys(err, "give %s to user %u", path, uid);
-    for (size_t i = 0; i < ARRAY_LEN(files); i++)
-        if (fchownat(dir, files[i], uid, uid, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT &&
-            errno != EINVAL &&
-            errno != EPERM)
-            return err_sys(err, "give %s/%s to user %u", path, files[i], uid);
-    return 0;
-}
-
-static int make_dir(const char *path, const char *flag, struct err *err)
-{
-    struct err why = ERR_INIT;
-
-    if (fd_mkdirs(path, 0755, &why) == 0 && access(path, W_OK | X_OK) == 0)
-        return 0;
-    if (geteuid() != 0)
-        return err_set(err, ERR_DENIED,
-                       "%s %s cannot be written by user %u: run as root, or name another folder",
-                       flag, path, geteuid());
-    if (why.code)
-        return err_set(err, ERR_FAILED, "%s: %s", flag, why.msg);
-    return err_sys(err, "%s %s", flag, path);
-}
-
-static int prepare(struct server *s, struct err *err)
-{
-    const struct config *c = s->config;
-    struct kubeconfig kc = { 0 };
-    unsigned mode = (unsigned)strtoul(c->write_kubeconfig_mode, NULL, 8);
-
-    if (!c->disable_agent && geteuid() != 0)
-        return err_set(err, ERR_DENIED, "a node needs root: run as root, or use --disable-agent");
-    if (make_dir(c->data_dir, "--data-dir", err) < 0 || make_dir(c->run_dir, "--run-dir",
-                                                                 err) < 0 ||
-        cmd_lock_take(c->run_dir, "--run-dir", err) < 0 || cmd_lock_take(c->data_dir, "--data-dir",
-                                                                         err) < 0)
-        return -1;
-    if (listen_tcp(&s->roles[ROLE_CONTROL].fds[0], c->bind_address, (uint16_t)c->https_listen_port,
-                   err) < 0)
-        return err_wrap(err, "--https-listen-port %d", (int)c->https_listen_port);
-    if (pki_load(&s->pki, c, env_wall_s(env_real()), err) < 0 || prepare_store(c, err) < 0)
-        return -1;
-    kc.server = arena_printf(c->a, "https://%s:%d", listen_local(c->bind_address),
-                             (int)c->https_listen_port);
-    kc.ca_pem = s->pki.server_ca;
-    kc.cert_pem = s->pki.v[PKI_ADMIN].cert;
-    kc.key_pem = s->pki.v[PKI_ADMIN].key;
-    if (!str_empty(c->write_kubeconfig) && kubeconfig_write(&kc, c->write_kubeconfig, mode,
-                                                            err) < 0)
-        return err_wrap(err, "--write-kubeconfig %s", c->write_kubeconfig);
-    return 0;
-}
-
 static int begin(struct server *s, struct err *err)
 {
+    const struct config *c = s->config;
     sigset_t set;
 
     sigemptyset(&set);
@@ -342,11 +266,17 @@ static int begin(struct server *s, struct err *err)
     s->signals = signalfd(-1, &set, SFD_CLOEXEC);
     if (s->signals < 0)
         return err_sys(err, "signals");
-    if (config_derive(s->config, err) < 0 || prepare(s, err) < 0 || loop_new(&s->loop, env_real(),
-                                                                             err) < 0 ||
+    if (config_derive(s->config, err) < 0 || prepare_server(&s->prepared, c, err) < 0)
+        return -1;
+    if (loop_new(&s->loop, env_real(), err) < 0 ||
         loop_io_add(s->loop, &s->on_signal, s->signals, LOOP_READ, on_signal, err) < 0)
         return -1;
     s->roles[ROLE_CONTROL].wanted = true;
+    s->roles[ROLE_CONTROL].fds[0] = s->prepared.api;
+    s->roles[ROLE_NODE].wanted = !c->disable_agent && role_rows[ROLE_NODE].verb;
+    s->roles[ROLE_DNS].wanted = prepare_wants_dns(c);
+    s->roles[ROLE_DNS].fds[0] = s->prepared.dns_udp;
+    s->roles[ROLE_DNS].fds[1] = s->prepared.dns_tcp;
     server_step(s);
     return 0;
 }
@@ -354,14 +284,11 @@ static int begin(struct server *s, struct err *err)
 static void server_deinit(struct server *s)
 {
     loop_io_del(&s->on_signal);
-    for (size_t i = 0; i < ROLE_MAX; i++) {
+    for (size_t i = 0; i < ROLE_MAX; i++)
         child_free(s->roles[i].child);
-        fd_close(s->roles[i].fds[0]);
-        fd_close(s->roles[i].fds[1]);
-    }
     loop_free(s->loop);
     fd_close(s->signals);
-    pki_deinit(&s->pki);
+    prepare_deinit(&s->prepared);
     config_free(s->config);
 }
 
@@ -375,7 +302,8 @@ static const char intro[] =
 
 int cmd_server(int argc, char **argv)
 {
-    struct server s = { .signals = -1, .begun_ms = env_mono_ms(env_real()) };
+    struct server s = { .prepared = { .api = -1, .dns_udp = -1, .dns_tcp = -1 }, .signals = -1,
+                        .begun_ms = env_mono_ms(env_real()) };
     struct config_input in = { .command = CONFIG_SERVER, .argc = argc, .argv = argv,
                                .env = environ };
     struct err err = ERR_INIT;

@@ -7,6 +7,7 @@
 #include <linux/capability.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
@@ -61,9 +62,6 @@ static int rights_drop_caps(struct err *err)
     struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
     struct __user_cap_data_struct none[2] = { 0 };
 
-    for (int cap = 0; cap <= CAPS_MAX; cap++)
-        /* past the last one, or without the right to: fine */
-        (void)prctl(PR_CAPBSET_DROP, cap);
     if (syscall(SYS_capset, &head, none) < 0)
         return err_sys(err, "drop capabilities");
     return 0;
@@ -74,6 +72,8 @@ static int rights_change_user(struct err *err)
 {
     uid_t uid = role_uid();
 
+    for (int cap = 0; cap <= CAPS_MAX; cap++)
+        (void)prctl(PR_CAPBSET_DROP, cap);      /* past the last one: fine */
     if (setgroups(0, NULL) < 0 && errno != EPERM)
         return err_sys(err, "drop groups");
     if (setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0) {
@@ -236,6 +236,7 @@ int role_main(int argc, char **argv)
 {
     struct role r = { .lock = -1, .signals = -1 };
     struct err err = ERR_INIT;
+    char name[16];
     int status = 0;
 
     (void)argc;
@@ -245,6 +246,8 @@ int role_main(int argc, char **argv)
     if (!r.row)
         return 2;
     log_setup(r.row->verb, LOG_INFO, LOG_TEXT);
+    snprintf(name, sizeof(name), "inro-%s", r.row->verb);
+    (void)prctl(PR_SET_NAME, name);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)mallopt(M_ARENA_MAX, 2);
     (void)mallopt(M_TRIM_THRESHOLD, 128 << 10);

@@ -1,0 +1,126 @@
+#include "cmd/prepare.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd/cmd_lock.h"
+#include "cmd/kubeconfig.h"
+#include "cmd/listen.h"
+#include "cmd/role.h"
+#include "core/base/fd.h"
+#include "net/dns/dns.h"
+
+static int make_dir(const char *path, const char *flag, struct err *err)
+{
+    struct err why = ERR_INIT;
+
+    if (fd_mkdirs(path, 0755, &why) == 0 && access(path, W_OK | X_OK) == 0)
+        return 0;
+    if (geteuid() != 0)
+        return err_set(err, ERR_DENIED, "%s %s cannot be written by user %u: run as root, or name "
+                       "another folder", flag, path, geteuid());
+    if (why.code)
+        return err_set(err, ERR_FAILED, "%s: %s", flag, why.msg);
+    return err_sys(err, "%s %s", flag, path);
+}
+
+static int make_dirs(const struct config *c, struct err *err)
+{
+    if (make_dir(c->run_dir, "--run-dir", err) < 0 ||
+        cmd_lock_take(c->run_dir, "--run-dir", err) < 0)
+        return -1;
+    if (make_dir(c->data_dir, "--data-dir", err) < 0)
+        return -1;
+    return cmd_lock_take(c->data_dir, "--data-dir", err);
+}
+
+/* A user namespace may not know the user: the role stays who it is then (role.c). */
+static int give(int dir, const char *name, uid_t uid, struct err *err)
+{
+    if (fchownat(dir, name, uid, uid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0)
+        return 0;
+    if (errno == ENOENT || errno == EINVAL || errno == EPERM)
+        return 0;
+    return err_sys(err, "give the store to user %u", uid);
+}
+
+/* The store's folder belongs to the user of the control role, with what is in it. */
+static int make_store(const struct config *c, struct err *err)
+{
+    static const char *const files[] = {
+        "", "state.db", "state.db-wal", "state.db-shm", "state.db-journal",
+    };
+    const char *top = arena_printf(c->a, "%s/server", c->data_dir);
+    const char *path = arena_printf(c->a, "%s/db", top);
+    _cleanup_fd_ int dir = -1;
+
+    if (fd_mkdirs(path, 0700, err) < 0)
+        return -1;
+    if (chmod(top, 0711) < 0)            /* the role's "/" */
+        return err_sys(err, "%s", top);
+    dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0 || fchmod(dir, 0700) < 0)
+        return err_sys(err, "%s", path);
+    for (size_t i = 0; geteuid() == 0 && i < ARRAY_LEN(files); i++)
+        if (give(dir, files[i], role_uid(), err) < 0)
+            return -1;
+    return 0;
+}
+
+static int write_kubeconfig(const struct config *c, const struct pki *pki, struct err *err)
+{
+    unsigned mode = (unsigned)strtoul(c->write_kubeconfig_mode, NULL, 8);
+    struct kubeconfig k = {
+        .server = arena_printf(c->a, "https://%s:%d", listen_local(c->bind_address),
+                               (int)c->https_listen_port),
+        .ca_pem = pki->server_ca, .cert_pem = pki->v[PKI_ADMIN].cert,
+        .key_pem = pki->v[PKI_ADMIN].key,
+    };
+
+    if (str_empty(c->write_kubeconfig) || kubeconfig_write(&k, c->write_kubeconfig, mode, err) == 0)
+        return 0;
+    return err_wrap(err, "--write-kubeconfig %s", c->write_kubeconfig);
+}
+
+bool prepare_wants_dns(const struct config *c)
+{
+    return !c->disable_agent && !config_has(&c->disable, "dns") &&
+           !config_has(&c->disable, "coredns");
+}
+
+static int make_sockets(struct prepared *p, const struct config *c, struct err *err)
+{
+    if (listen_tcp(&p->api, c->bind_address, (uint16_t)c->https_listen_port, err) < 0)
+        return err_wrap(err, "--https-listen-port %d", (int)c->https_listen_port);
+    if (prepare_wants_dns(c) && dns_bind(c->cluster_dns, 0, &p->dns_udp, &p->dns_tcp, err) < 0)
+        return err_wrap(err, "--cluster-dns %s", c->cluster_dns);
+    return 0;
+}
+
+int prepare_server(struct prepared *out, const struct config *c, struct err *err)
+{
+    struct prepared p = { .api = -1, .dns_udp = -1, .dns_tcp = -1 };
+
+    if (!c->disable_agent && geteuid() != 0)
+        return err_set(err, ERR_DENIED, "a node needs root: run as root, or use --disable-agent");
+    if (make_dirs(c, err) < 0)
+        return -1;
+    if (make_sockets(&p, c, err) < 0 || pki_load(&p.pki, c, env_wall_s(env_real()), err) < 0 ||
+        make_store(c, err) < 0 || write_kubeconfig(c, &p.pki, err) < 0) {
+        prepare_deinit(&p);
+        return -1;
+    }
+    *out = p;
+    return 0;
+}
+
+void prepare_deinit(struct prepared *p)
+{
+    pki_deinit(&p->pki);
+    p->api = fd_close(p->api);
+    p->dns_udp = fd_close(p->dns_udp);
+    p->dns_tcp = fd_close(p->dns_tcp);
+}
