@@ -159,10 +159,12 @@ static void add(struct config_entries *out, const struct config_flag *f, const c
 static int flag_unknown(const struct config_args *x, const char *arg, struct err *err)
 {
     const char *near = arg[1] == '-' ? config_flag_near(arg + 2) : NULL;
+    int len = (int)strcspn(arg, "=");
 
     if (near)
-        return err_set(err, ERR_INVALID, "unknown flag %s: did you mean --%s?", arg, near);
-    return err_set(err, ERR_INVALID, "unknown flag %s; see inro %s --help", arg, x->in->argv[0]);
+        return err_set(err, ERR_INVALID, "unknown flag %.*s: did you mean --%s?", len, arg, near);
+    return err_set(err, ERR_INVALID, "unknown flag %.*s; see inro %s --help", len, arg,
+                   x->in->argv[0]);
 }
 
 static const struct config_flag *flag_of_letter(unsigned command, char letter)
