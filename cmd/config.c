@@ -158,7 +158,7 @@ static void add(struct config_entries *out, const struct config_flag *f, const c
 
 static int flag_unknown(const struct config_args *x, const char *arg, struct err *err)
 {
-    const char *near = arg[1] == '-' ? config_flag_near(arg + 2) : NULL;
+    const char *near = arg[1] == '-' ? config_flag_near(arg + 2, x->in->command) : NULL;
     int len = (int)strcspn(arg, "=");
 
     if (near)

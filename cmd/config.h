@@ -112,7 +112,7 @@ struct config_flag {
 extern const struct config_flag config_flags[];      /* ends with a NULL name */
 const struct config_flag *config_flag_find(const char *name, size_t len);
 /* The known name that this one was probably meant to be; NULL: none is near. */
-const char *config_flag_near(const char *name);
+const char *config_flag_near(const char *name, unsigned commands);
 
 /* One setting as a source gives it. */
 struct config_entry { const struct config_flag *flag; const char *value, *source; bool append; };

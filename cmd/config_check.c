@@ -235,14 +235,14 @@ static unsigned distance(const char *a, const char *b)
     return row[(la + 1) % 3][lb];
 }
 
-const char *config_flag_near(const char *name)
+const char *config_flag_near(const char *name, unsigned commands)
 {
     _cleanup_(mem_freep) char *bare = mem_strndup(name, strcspn(name, "=+"));
     unsigned best = (unsigned)strlen(bare) / 3 + 1;
     const char *found = NULL;
 
     for (const struct config_flag *f = config_flags; f->name; f++) {
-        unsigned d = f->help ? distance(bare, f->name) : NAME_MAX_LEN;
+        unsigned d = f->help && f->commands & commands ? distance(bare, f->name) : NAME_MAX_LEN;
 
         if (d < best) {
             best = d;

@@ -64,7 +64,7 @@ static int key_read(struct config_entries *out, struct arena *a, const struct js
 
     e.flag = config_flag_find(m->key, len - plus);
     if (!e.flag || e.flag->no_file) {
-        near = config_flag_near(m->key);
+        near = config_flag_near(m->key, ~0u);
         return err_set(err, ERR_INVALID, near ? "%s: unknown key \"%s\": did you mean \"%s\"?"
                                               : "%s: unknown key \"%s\"", where, m->key, near);
     }
