@@ -1,6 +1,7 @@
 /* api_decode.c: the body of a request -> a canonical, defaulted tree of the expected kind. */
 #include "core/api/api_call.h"
 
+#include "core/object/codec_protobuf.h"
 #include "core/object/convert.h"
 
 #include <stdio.h>
@@ -49,17 +50,31 @@ static int not_protobuf(struct api_call *c)
     return unrecognized(c, why);
 }
 
+static bool is_protobuf(const struct api_call *c)
+{
+    return slice_is(media_type(c), "application/vnd.kubernetes.protobuf");
+}
+
+static int decode_protobuf(struct api_call *c, struct json **out)
+{
+    struct err err = ERR_INIT;
+
+    if (c->body.len < CODEC_PROTOBUF_MAGIC_BYTES ||
+        memcmp(c->body.p, CODEC_PROTOBUF_MAGIC, CODEC_PROTOBUF_MAGIC_BYTES) != 0)
+        return not_protobuf(c);
+    if (codec_protobuf_read(out, c->a, c->body, &err) == 0)
+        return 0;
+    return err.code == ERR_QUOTA ? api_fail_err(c, &err) : unrecognized(c, arena_strdup(c->a, err.msg));
+}
+
 static int body_media(struct api_call *c, enum codec_media *out)
 {
     struct slice type = media_type(c);
-    bool protobuf = slice_is(type, "application/vnd.kubernetes.protobuf");
 
     if (!type.len || slice_is(type, "application/json") || slice_is(type, "*/*"))
         *out = MEDIA_JSON;
     else if (slice_is(type, "application/yaml") || slice_is(type, "application/apply-patch+yaml"))
         *out = MEDIA_YAML;
-    else if (protobuf && (c->body.len < 4 || memcmp(c->body.p, "k8s", 4) != 0))
-        return not_protobuf(c);
     else
         return api_fail(c, status_new(c->a, 415, "UnsupportedMediaType",
             "the body of the request was in an unknown format - accepted media types include: "
@@ -72,6 +87,8 @@ int api_decode_raw(struct api_call *c, struct json **out)
     enum codec_media media;
     struct err err = ERR_INIT;
 
+    if (is_protobuf(c))
+        return decode_protobuf(c, out);
     if (body_media(c, &media) < 0)
         return -1;
     if (media == MEDIA_JSON && is_blank(c->body))
