@@ -332,6 +332,7 @@ static const struct {
     { KIND_ID_LIMIT_RANGE, codec_default_limit_range },
     { KIND_ID_NAMESPACE, namespace_defaults },
     { KIND_ID_NETWORK_POLICY, codec_default_network_policy },
+    { KIND_ID_PERSISTENT_VOLUME, codec_default_persistent_volume },
     { KIND_ID_POD, codec_default_pod },
     { KIND_ID_REPLICATION_CONTROLLER, codec_default_replication_controller },
     { KIND_ID_ROLE_BINDING, codec_default_binding },

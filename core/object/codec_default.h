@@ -25,5 +25,6 @@ codec_default_kind codec_default_network_policy;
 codec_default_kind codec_default_binding;
 codec_default_kind codec_default_limit_range;
 codec_default_kind codec_default_autoscaler;
+codec_default_kind codec_default_persistent_volume;
 
 #endif

@@ -135,6 +135,18 @@ static void amounts_from(struct json *item, struct arena *a, const struct schema
             codec_default_put_key(target, a, m->key, json_clone(a, m->val));
 }
 
+/* Only here: the same spec inside a VolumeAttachment has no defaults. */
+void codec_default_persistent_volume(struct json *tree, struct arena *a, const struct schema_type *t)
+{
+    const struct schema_type *type = codec_default_type_in(t, "spec");
+    struct json *spec = json_get(tree, "spec");
+
+    if (!json_is(spec, JSON_OBJECT))
+        return;
+    text_if_unset(spec, a, type, "persistentVolumeReclaimPolicy", "Retain");
+    text_if_unset(spec, a, type, "volumeMode", "Filesystem");
+}
+
 void codec_default_limit_range(struct json *tree, struct arena *a, const struct schema_type *t)
 {
     const struct schema_type *spec = codec_default_type_in(t, "spec");

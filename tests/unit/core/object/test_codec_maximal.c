@@ -245,3 +245,60 @@ TEST(every_field_as_protobuf)
         arena_free(a);
     }
 }
+
+/* Types that no kind reaches are served too: options, reviews, discovery. */
+TEST(every_field_of_every_type)
+{
+    for (unsigned i = 0; i < schema_type_count(); i++) {
+        const struct schema_type *t = schema_type_at(i);
+        struct codec_notes notes = { .a = NULL };
+        struct arena *a = notes.a = arena_new(0);
+        struct json *raw = full(a, t, NULL), *tree = NULL;
+        struct err err = ERR_INIT;
+
+        EXPECT_OK(codec_canonical(&tree, a, t, raw, &notes, &err), &err);
+        if (notes.len || !json_equal(raw, tree))
+            test_fail(__FILE__, __LINE__, "%s changed", schema_type_id(t));
+        arena_free(a);
+    }
+}
+
+/* Adds a field that no type has to every struct; answers how many. */
+static unsigned litter(struct arena *a, struct json *v, const struct schema_type *t)
+{
+    const struct schema_field *fields;
+    unsigned n = 0;
+
+    if (!t || !json_is(v, JSON_OBJECT) || schema_type_is_either(t) || !schema_fields(t, &fields))
+        return 0;
+    json_each_member(m, v) {
+        const struct schema_field *f = schema_field(t, m->key, m->key_len);
+        const struct schema_type *in = schema_field_type(f);
+        struct json *item;
+
+        if (f->shape == SCHEMA_ONE)
+            n += litter(a, m->val, in);
+        json_each(item, f->shape == SCHEMA_LIST ? m->val : NULL)
+            n += litter(a, item, in);
+    }
+    json_set(a, v, "noSuchField", json_object(a));
+    return n + 1;
+}
+
+TEST(unknown_fields_of_every_kind)
+{
+    for (unsigned i = 0; i < kind_count(); i++) {
+        const struct kind *k = kind_by_id(i);
+        struct arena *a = arena_new(0);
+        struct codec_notes notes = { .a = a };
+        struct json *raw = full(a, k->type, NULL), *clean = canonical(a, k, raw), *tree = NULL;
+        unsigned n = litter(a, raw, k->type);
+        struct err err = ERR_INIT;
+
+        EXPECT_OK(codec_canonical(&tree, a, k->type, raw, &notes, &err), &err);
+        EXPECT(json_equal(tree, clean));
+        EXPECT(n > 0);
+        EXPECT_EQ(notes.len, n > CODEC_NOTES_MAX ? CODEC_NOTES_MAX : n);
+        arena_free(a);
+    }
+}
