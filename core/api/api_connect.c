@@ -1,5 +1,6 @@
-/* api_connect.c: subresources that are streams (logs, exec, attach, port-forward, proxy): the request goes on to the
- * node, as upstream's API server hands it to the kubelet, and bytes flow both ways.
+/* api_connect.c: subresources that are streams (logs, exec, attach, port-forward, proxy): the
+ * request goes on to the node, as upstream's API server hands it to the kubelet, and bytes flow
+ * both ways.
  *
  *   request --> pick node and path --> http_client_call --on_head/on_data/on_end--> streamed answer
  *                                                       --on_upgrade--> two raw streams, spliced
@@ -12,6 +13,7 @@
 
 #define NODE_PORT 10250
 #define SPLICE_BYTES (1u << 20)              /* queued on one side before the other is paused */
+#define REFUSAL_BYTES 10240                  /* of a node's answer, as upstream */
 
 struct api_node_link {
     struct loop *loop;
@@ -52,7 +54,8 @@ struct api_node_link *api_node_link_free(struct api_node_link *l)
 static struct http_client *client_for(struct api_node_link *l, const char *origin, struct err *err)
 {
     struct http_client *c = map_get(l->clients, origin);
-    struct http_client_opts o = { .base_url = origin, .ca_pem = slice_of(l->ca), .cert_pem = slice_of(l->cert),
+    struct http_client_opts o = { .base_url = origin, .ca_pem = slice_of(l->ca),
+                                  .cert_pem = slice_of(l->cert),
                                   .key_pem = slice_of(l->key), .user_agent = "inro-apiserver" };
 
     if (c)
@@ -71,6 +74,8 @@ struct relay {
     struct http_call *up;                    /* towards the node */
     struct http_raw *client, *node;          /* once upgraded */
     bool begun;
+    int refused;                             /* status of a node that did not give the log */
+    struct buf why;                          /* its body */
 };
 
 static void refuse(struct relay *r, struct status *s)
@@ -80,6 +85,7 @@ static void refuse(struct relay *r, struct status *s)
     c->status = s;
     api_encode(c);
     api_http_answer(c, r->req);
+    buf_deinit(&r->why);
     mem_free(r);
 }
 
@@ -90,6 +96,7 @@ static void relay_free(struct relay *r)
     http_raw_free(r->client);
     http_raw_free(r->node);
     api_call_free(r->call);
+    buf_deinit(&r->why);
     mem_free(r);
 }
 
@@ -159,7 +166,8 @@ static void on_upgrade(struct http_call *up, struct http_raw *raw, void *ctx)
     for (size_t i = 0; i < ARRAY_LEN(passed); i++)
         if (http_call_field(up, passed[i]))
             fields[n++] = (struct http_field){ passed[i], arena_strdup(r->call->a,
-                                                                       http_call_field(up, passed[i])) };
+                                                                       http_call_field(up,
+                                                                                       passed[i])) };
     protocol = arena_strdup(r->call->a, protocol ? protocol : "SPDY/3.1");
     r->up = NULL;
     r->node = raw;
@@ -187,7 +195,10 @@ static void on_gone(struct http_req *req)
 {
     struct relay *r = req->user;
 
-    http_stream_end(req);
+    if (r->begun)
+        http_stream_end(req);
+    else
+        http_abort(req);
     relay_free(r);
 }
 
@@ -197,6 +208,10 @@ static void on_head(struct http_call *up, void *ctx)
     const char *type = http_call_field(up, "content-type");
     struct http_answer a = { .status = http_call_status(up), .type = type };
 
+    if (a.status >= 300 && str_eq(r->call->route.sub->name, "log")) {
+        r->refused = a.status;
+        return;
+    }
     r->begun = true;
     r->req->on_drain = on_drain;
     http_stream_begin(r->req, &a);
@@ -206,8 +221,29 @@ static void on_data(struct http_call *up, const char *p, size_t len, void *ctx)
 {
     struct relay *r = ctx;
 
-    if (http_stream_write(r->req, p, len) > SPLICE_BYTES)
+    if (r->refused)
+        buf_add(&r->why, p, r->why.len + len <= REFUSAL_BYTES ? len : 0);
+    else if (http_stream_write(r->req, p, len) > SPLICE_BYTES)
         http_call_pause(up, true);
+}
+
+/* A node's plain text as a Status, as upstream's server puts it. */
+static struct status *refusal(struct relay *r)
+{
+    struct api_call *c = r->call;
+    const char *text;
+
+    while (r->why.len && r->why.p[r->why.len - 1] == '\n')
+        r->why.p[--r->why.len] = '\0';
+    text = arena_strdup(c->a, r->why.p ? r->why.p : "");
+    if (r->refused == 400)
+        return status_bad_request(c->a, "%s", text);
+    if (r->refused == 404)
+        return status_new(c->a, 404, "NotFound",
+                          "the server could not find the requested resource (%s "
+                          "pods/log %s)", c->method, c->route.name);
+    return r->refused == 500 ? status_internal(c->a, text)
+                             : status_new(c->a, r->refused, "", "%s", text);
 }
 
 static void on_end(struct http_call *up, const struct err *why, void *ctx)
@@ -216,6 +252,10 @@ static void on_end(struct http_call *up, const struct err *why, void *ctx)
 
     (void)up;
     r->up = NULL;
+    if (r->refused && !why) {
+        refuse(r, refusal(r));
+        return;
+    }
     if (!r->begun) {
         refuse(r, status_new(r->call->a, 502, "BadGateway", "error dialing the node: %s",
                              why ? why->msg : "it closed the connection"));
@@ -230,21 +270,26 @@ static void on_end(struct http_call *up, const struct err *why, void *ctx)
 
 static void start(struct relay *r, const char *origin, const char *target)
 {
-    static const char *const passed[] = { "connection", "upgrade", "sec-websocket-key", "sec-websocket-version",
-                                          "sec-websocket-protocol", "x-stream-protocol-version", "accept" };
+    static const char *const passed[] = { "connection", "upgrade", "sec-websocket-key",
+                                          "sec-websocket-version",
+                                          "sec-websocket-protocol", "x-stream-protocol-version",
+                                          "accept" };
     struct api_call *c = r->call;
     struct http_field fields[ARRAY_LEN(passed) + 8];
     struct err err = ERR_INIT;
     struct http_client *client = client_for(c->api->nodes, origin, &err);
     struct http_call_opts o = {
-        .method = c->method, .url = target, .fields = fields, .body = c->body, .type = c->content_type,
-        .upgrade = http_req_field(r->req, "upgrade") != NULL, .on_head = on_head, .on_data = on_data,
+        .method = c->method, .url = target, .fields = fields, .body = c->body, .type =
+            c->content_type,
+        .upgrade = http_req_field(r->req, "upgrade") != NULL, .on_head = on_head, .on_data =
+        on_data,
         .on_upgrade = on_upgrade, .on_end = on_end, .ctx = r,
     };
 
     for (size_t i = 0; i < ARRAY_LEN(passed); i++)
         if (http_req_field(r->req, passed[i]))
-            fields[o.n_fields++] = (struct http_field){ passed[i], http_req_field(r->req, passed[i]) };
+            fields[o.n_fields++] = (struct http_field){ passed[i],
+                                                        http_req_field(r->req, passed[i]) };
     for (unsigned i = 0; i < r->req->n_fields && o.n_fields < ARRAY_LEN(fields); i++)
         if (str_eq(r->req->fields[i].name, "x-stream-protocol-version") &&
             r->req->fields[i].value != http_req_field(r->req, "x-stream-protocol-version"))
@@ -279,11 +324,14 @@ static const char *node_origin(struct api_call *c, const char *name)
         if (!address && str_eq(json_get_str(it, "type"), "InternalIP"))
             address = json_get_str(it, "address");
     if (!address) {
-        api_fail(c, status_internal(c->a, arena_printf(c->a, "node %s has no InternalIP address", name)));
+        api_fail(c, status_internal(c->a, arena_printf(c->a, "node %s has no InternalIP address",
+                                                       name)));
         return NULL;
     }
-    port = json_get_int(json_path(tree, "status.daemonEndpoints.kubeletEndpoint"), "Port", NODE_PORT);
-    return arena_printf(c->a, strchr(address, ':') ? "https://[%s]:%lld" : "https://%s:%lld", address,
+    port = json_get_int(json_path(tree, "status.daemonEndpoints.kubeletEndpoint"), "Port",
+                        NODE_PORT);
+    return arena_printf(c->a, strchr(address, ':') ? "https://[%s]:%lld" : "https://%s:%lld",
+                        address,
                         (long long)port);
 }
 
@@ -310,14 +358,18 @@ static const char *container_of_pod(struct api_call *c, const struct json *pod)
             return json_get_str(json_at(list, 0), "name");
         json_each(it, list)
             buf_fmt(&all, "%s%s", it_i ? " " : "", json_get_str(it, "name"));
-        api_fail(c, status_bad_request(c->a, "a container name must be specified for pod %s, choose one of: "
+        api_fail(c, status_bad_request(c->a,
+                                       "a container name must be specified for pod %s, choose one "
+                                       "of: "
                                        "[%s]", c->route.name, all.p));
         return NULL;
     }
-    if (names_container(spec, "containers", name) || names_container(spec, "initContainers", name) ||
+    if (names_container(spec, "containers", name) || names_container(spec, "initContainers",
+                                                                     name) ||
         names_container(spec, "ephemeralContainers", name))
         return name;
-    api_fail(c, status_bad_request(c->a, "container %s is not valid for pod %s", name, c->route.name));
+    api_fail(c, status_bad_request(c->a, "container %s is not valid for pod %s", name,
+                                   c->route.name));
     return NULL;
 }
 
@@ -372,7 +424,8 @@ static const char *pod_target(struct api_call *c, const struct json *pod)
     } else if (is_io(sub)) {
         buf_fmt(&b, "/%s/%s/%s/%s", sub, c->route.ns, c->route.name, container);
         if (!stream_params(c, &b)) {
-            api_fail(c, status_bad_request(c->a, "you must specify at least 1 of stdin, stdout, stderr"));
+            api_fail(c, status_bad_request(c->a,
+                                           "you must specify at least 1 of stdin, stdout, stderr"));
             return NULL;
         }
     } else {
@@ -402,12 +455,14 @@ static int check_log_options(struct api_call *c)
         causes_add(&causes, CAUSE_INVALID, "tailLines", json_int(c->a, n),
                    "must be greater than or equal to 0");
     if (log_number(c, "limitBytes", &n) && n < 1)
-        causes_add(&causes, CAUSE_INVALID, "limitBytes", json_int(c->a, n), "must be greater than 0");
+        causes_add(&causes, CAUSE_INVALID, "limitBytes", json_int(c->a, n),
+                   "must be greater than 0");
     if (log_number(c, "sinceSeconds", &n) && since_time)
         causes_add(&causes, CAUSE_FORBIDDEN, "[]", NULL,
                    "at most one of `sinceTime` or `sinceSeconds` may be specified");
     else if (log_number(c, "sinceSeconds", &n) && n < 1)
-        causes_add(&causes, CAUSE_INVALID, "sinceSeconds", json_int(c->a, n), "must be greater than 0");
+        causes_add(&causes, CAUSE_INVALID, "sinceSeconds", json_int(c->a, n),
+                   "must be greater than 0");
     if (!str_empty(api_query_get(&c->query, "stream")))
         causes_add(&causes, CAUSE_FORBIDDEN, "stream", NULL, "may not be specified");
     if (!causes.len)
@@ -444,7 +499,8 @@ static void to_pod(struct relay *r)
             relay_free(r);
             return;
         }
-        api_fail(c, status_bad_request(c->a, "pod %s does not have a host assigned", c->route.name));
+        api_fail(c, status_bad_request(c->a, "pod %s does not have a host assigned",
+                                       c->route.name));
     }
     if (!c->status)
         origin = node_origin(c, node);
@@ -471,9 +527,11 @@ static void to_node(struct relay *r)
 }
 
 /* [scheme:]name[:port] of a proxied pod or service. */
-static void split_name(struct api_call *c, const char **scheme, const char **name, const char **port)
+static void split_name(struct api_call *c, const char **scheme, const char **name,
+                       const char **port)
 {
-    char *s = arena_strdup(c->a, c->route.name), *a = strchr(s, ':'), *b = a ? strchr(a + 1, ':') : NULL;
+    char *s = arena_strdup(c->a, c->route.name), *a = strchr(s, ':'), *b = a ? strchr(a + 1, ':') :
+        NULL;
 
     *scheme = "http";
     *name = s;
@@ -537,11 +595,13 @@ static void to_address(struct relay *r)
     if (pod && str_empty(ip))
         refuse(r, status_bad_request(c->a, "address not allowed"));
     else if (str_empty(ip) || str_eq(ip, "None"))
-        refuse(r, status_new(c->a, 503, "ServiceUnavailable", "no endpoints available for service \"%s\"",
+        refuse(r, status_new(c->a, 503, "ServiceUnavailable",
+                             "no endpoints available for service \"%s\"",
                              name));
     else
         start(r, arena_printf(c->a, "%s://%s:%s", scheme, ip, *port ? port : "80"),
-              arena_printf(c->a, "%s%s%s", *c->route.tail ? c->route.tail : "/", *r->req->query ? "?" : "",
+              arena_printf(c->a, "%s%s%s", *c->route.tail ? c->route.tail : "/", *r->req->query ?
+                           "?" : "",
                            r->req->query));
 }
 

@@ -167,7 +167,7 @@ int node_ops_serve(struct node_serve **out, struct node_self *self, const struct
 {
     struct node_serve_opts so = {
         .address = "", .port = self->conf->port, .cert_pem = o->cert_pem, .key_pem = o->key_pem,
-        .client_ca_pem = o->client_ca_pem, .ops = &ops, .ctx = self };
+        .client_ca_pem = o->client_ca_pem, .jobs = self->jobs, .ops = &ops, .ctx = self };
 
     return node_serve_new(out, self->loop, &so, err);
 }
