@@ -273,7 +273,7 @@ static int begin(struct server *s, struct err *err)
         return -1;
     s->roles[ROLE_CONTROL].wanted = true;
     s->roles[ROLE_CONTROL].fds[0] = s->prepared.api;
-    s->roles[ROLE_NODE].wanted = !c->disable_agent && role_rows[ROLE_NODE].verb;
+    s->roles[ROLE_NODE].wanted = !c->disable_agent;
     s->roles[ROLE_DNS].wanted = prepare_wants_dns(c);
     s->roles[ROLE_DNS].fds[0] = s->prepared.dns_udp;
     s->roles[ROLE_DNS].fds[1] = s->prepared.dns_tcp;

@@ -32,6 +32,7 @@
 const struct role_row role_rows[ROLE_MAX] = {
     [ROLE_CONTROL] = { "control", true, true, role_control_start, role_control_stop,
                        role_control_release },
+    [ROLE_NODE] = { "node", false, false, role_node_start, role_node_stop, role_node_release },
     [ROLE_DNS] = { "dns", true, false, role_dns_start, role_dns_stop, role_dns_release },
 };
 

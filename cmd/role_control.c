@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cmd/deciders.h"
+#include "cmd/prepare.h"
 #include "core/api/api.h"
 #include "core/base/log.h"
 #include "core/tls/tls.h"
@@ -86,6 +87,8 @@ static int make_api(struct control_role *c, struct err *err)
     };
     struct slice key = role_pem(r, ROLE_SA_KEY);
 
+    if (prepare_wants_dns(config))
+        opts.cluster_dns = config->cluster_dns;
     config_node_ports(config, &opts.node_port_min, &opts.node_port_max);
     if (crypto_key_parse(&c->sa_key, key.p, key.len, err) < 0)
         return err_wrap(err, "service accounts' key");

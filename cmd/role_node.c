@@ -1,6 +1,7 @@
 /* role_node.c -- the node and the Services' rules, both over HTTPS with the node's certificate. */
 #include "cmd/role.h"
 
+#include "cmd/box/box.h"
 #include "cmd/listen.h"
 #include "core/base/log.h"
 #include "core/client/client_http.h"
@@ -16,6 +17,7 @@
 struct node_role {
     struct role *role;
     struct node_opts opts;
+    const char **applets;
     struct job_pool *jobs;
     struct client *client;
     struct node *node;
@@ -45,6 +47,7 @@ static int start_node(struct node_role *n, struct err *err)
     const struct role *r = n->role;
     const struct config *c = r->config;
 
+    n->applets = box_names();
     n->opts = (struct node_opts){
         .name = c->node_name, .ip = c->node_ip, .data_dir = c->data_dir, .run_dir = c->run_dir,
         .cgroup_root = c->cgroup_root, .cluster_cidr = c->cluster_cidr,
@@ -53,7 +56,7 @@ static int start_node(struct node_role *n, struct err *err)
         .registries_file = c->private_registry, .api_host = c->advertise_address,
         .labels = c->node_label.v, .taints = c->node_taint.v,
         .cert_pem = role_pem(r, ROLE_CERT), .key_pem = role_pem(r, ROLE_KEY),
-        .client_ca_pem = role_pem(r, ROLE_CLIENT_CA),
+        .client_ca_pem = role_pem(r, ROLE_CLIENT_CA), .applets = n->applets,
     };
     return node_new(&n->node, r->loop, n->client, n->jobs, &n->opts, err);
 }
@@ -131,5 +134,6 @@ void role_node_release(struct role *r)
     client_free(n->client);
     if (r->stop_pods && (node_cleanup(&n->opts, &err) < 0 || proxy_cleanup(&err) < 0))
         log_error("traces are left", "error=%s", err.msg);
+    mem_free(n->applets);
     mem_free(n);
 }
