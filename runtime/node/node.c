@@ -1,7 +1,8 @@
 /* node.c -- the agent's life: what is opened in which order, and when pods may start.
  *
  *   node_new: groups, store, ledger, pods of a former run, informers, Node object
- *   prepare (job): the bound binary, the built-in image     network (job): when the pod CIDR is known
+ *   prepare (job): the bound binary, the built-in image
+ *   network (job): when the pod CIDR is known
  *   both done: pods start; the Node says Ready
  */
 #include <stdio.h>

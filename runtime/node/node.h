@@ -4,9 +4,9 @@
  *   informer (pods of this node) -> podset -> one pod machine each (pod.h) -> shim, image, pod_net
  *
  * Lives on one loop; blocking work goes to jobs, kernel work to children. It serves the kubelet's
- * paths (exec, attach, portForward, containerLogs, pods, healthz) over TLS on `port` to clients with
- * a certificate of `client_ca_pem`. Services are net/proxy's and names net/dns's business: the node
- * role starts them beside this.
+ * paths (exec, attach, portForward, containerLogs, pods, healthz) over TLS on `port` to clients
+ * with a certificate of `client_ca_pem`. Services are net/proxy's and names net/dns's business: the
+ * node role starts them beside this.
  *
  * node_free only lets go: containers live on and are adopted at the next node_new.
  */
@@ -29,19 +29,19 @@ struct node;
 struct node_opts {
     const char *name;                    /* of the Node object */
     const char *ip;                      /* InternalIP */
-    const char *data_dir;                /* images below <data_dir>/images, volumes below .../pods */
+    const char *data_dir;                /* images, and below pods/ volumes and layers */
     const char *run_dir;                 /* shims, ledger, sealed binary: gone after a reboot */
     const char *cgroup_root;             /* NULL: CGROUP_ROOT_DEFAULT */
     const char *cluster_cidr, *service_cidr, *cluster_dns, *cluster_domain;
     const char *resolv_conf;             /* NULL: /etc/resolv.conf */
     const char *registries_file;         /* may be missing */
     const char *api_host;                /* KUBERNETES_SERVICE_HOST falls back to it; may be NULL */
-    const char *const *labels, *const *taints;   /* "key=value", "key=value:Effect"; NULL-ended or NULL */
+    const char *const *labels, *const *taints;   /* "key=value", "key=value:Effect"; or NULL */
     uint16_t port;                       /* 0: NODE_PORT */
     unsigned pods_max;                   /* 0: NODE_PODS_MAX */
     struct slice cert_pem, key_pem;      /* of the server on `port` */
     struct slice client_ca_pem;
-    const char *const *applets;          /* of the built-in image, NULL-ended; NULL: there is none */
+    const char *const *applets;          /* of the built-in image; NULL: there is none */
     const struct shim_driver *shims;     /* NULL: shim_client_driver() */
 };
 
@@ -52,7 +52,7 @@ struct node *node_free(struct node *n);
 CLEANUP_DEFINE(struct node, node_free)
 bool node_ready(const struct node *n);   /* the Node object is there and says Ready */
 
-/* Ends every pod of this node (their objects stay): preStop, TERM, after grace_ms KILL. Then done. */
+/* Ends all pods of this node, their objects stay: preStop, TERM, after grace_ms KILL. Then done. */
 void node_stop_pods(struct node *n, int64_t grace_ms, void (*done)(void *ctx), void *ctx);
 
 /* Without a running node: kills what is left and removes every trace: shims, groups, mounts,

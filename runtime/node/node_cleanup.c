@@ -1,4 +1,4 @@
-/* node_cleanup.c -- everything of a node that does not run any more goes; blocking, may be repeated. */
+/* node_cleanup.c -- everything of a node that does not run any more goes; may be repeated. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* runtime/node/node_conf.h -- the options checked, with every default filled in; texts are copies. */
+/* runtime/node/node_conf.h -- the options, checked, with the defaults; texts are copies. */
 #ifndef RUNTIME_NODE_NODE_CONF_H
 #define RUNTIME_NODE_NODE_CONF_H
 

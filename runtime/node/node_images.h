@@ -1,6 +1,6 @@
-/* runtime/node/node_images.h -- getting an image for a container: look, pull when the policy says so,
- * lease. Pulls of one image come one after the other; how many run at once is the job pool's
- * JOB_IMAGE. Also collects what is not used.
+/* runtime/node/node_images.h -- getting an image for a container: look, pull when the policy
+ * says so, lease. Pulls of one image come one after the other; how many run at once is the job
+ * pool's JOB_IMAGE. Also collects what is not used.
  *
  *   ensure: look (job) --there and not Always--> lease --> done
  *           --else--> on_pulling, pull secrets --> pull and lease (job) --> done

@@ -1,5 +1,5 @@
-/* runtime/node/node_ports.h -- the host ports of this node's pods, applied as a whole: a change only
- * marks them dirty, one job at a time brings the kernel there. */
+/* runtime/node/node_ports.h -- the host ports of this node's pods, applied as a whole: a
+ * change only marks them dirty, one job at a time brings the kernel there. */
 #ifndef RUNTIME_NODE_NODE_PORTS_H
 #define RUNTIME_NODE_NODE_PORTS_H
 

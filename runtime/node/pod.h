@@ -112,7 +112,7 @@ struct pod {
     const struct pod_view *view;         /* of it */
     char *uid, *ns, *name;
     struct sm sm;
-    struct pod_container *containers;    /* init and sidecars, main, ephemeral: by the spec's order */
+    struct pod_container *containers;    /* init and sidecars, main, ephemeral */
     size_t n_containers, cap_containers;
     struct list jobs;                    /* struct pod_job */
     struct pod_op op;

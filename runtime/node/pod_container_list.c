@@ -1,5 +1,5 @@
-/* pod_container_list.c -- the containers of a pod as machines: made from the spec, with what the API's
- * status still tells of runs that nobody else remembers. */
+/* pod_container_list.c -- the containers of a pod as machines: made from the spec, with what
+ * the API's status still tells of runs that nobody else remembers. */
 #include <inttypes.h>
 
 #include "core/base/mem.h"

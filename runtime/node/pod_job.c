@@ -1,5 +1,5 @@
 /* pod_job.c -- what of a pod's life blocks: directories, groups, network, removal. A job sees only
- * its own struct; its end is told to the pod that is still there. Jobs of one pod run one by one. */
+ * its own struct; its end is told to the pod that is still there. Jobs of a pod run in turn. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

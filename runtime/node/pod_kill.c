@@ -1,4 +1,4 @@
-/* pod_kill.c -- ending a running container: preStop, the stop signal, and KILL when the grace is over.
+/* pod_kill.c -- ending a running container: preStop, the stop signal, KILL after the grace.
  *
  * All of it lies within one grace period. Sidecars of an ending pod wait until the others are gone,
  * the last one first.

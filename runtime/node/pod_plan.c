@@ -217,7 +217,7 @@ static void sum_max(struct sums *s, const struct sums *o)
     s->memory_all &= o->memory_all;
 }
 
-/* Containers together, or an init container with the sidecars begun before it, whichever is more. */
+/* Containers together, or an init container with the sidecars begun before it: what is more. */
 static struct sums sum_pod(const struct pod_spec_view *s)
 {
     struct sums run = { .cpu_all = true, .memory_all = true }, side = run, most = run;

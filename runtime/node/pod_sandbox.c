@@ -79,7 +79,8 @@ static void end_unknown(struct pod *p, struct pod_container *c)
     c->now.signal = 0;
     c->now.reason = "ContainerStatusUnknown";
     c->now.finished_ns = env_wall_us(p->self->clock) * 1000;
-    pod_container_run_text(&c->now, "The container could not be located when the pod was terminated");
+    pod_container_run_text(&c->now, "The container could not be located when the pod was "
+                                    "terminated");
     pod_container_ended(c);
 }
 

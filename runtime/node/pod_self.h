@@ -38,7 +38,8 @@ void pod_job_attach(struct pod *p);
 void pod_job_clean(struct pod *p);
 void pod_job_forget(struct pod *p);                      /* the last traces */
 void pod_job_prepare(struct pod_container *c);           /* directories of a run; ends c->op */
-void pod_job_drop_run(struct pod_container *c, const struct pod_run *r, bool with_log);  /* nobody waits */
+/* Nobody waits for it. */
+void pod_job_drop_run(struct pod_container *c, const struct pod_run *r, bool with_log);
 void pod_job_orphan(struct pod *p);                      /* those on their way tell nobody */
 void pod_job_orphan_op(struct pod *p, struct pod_op *op);
 /* The ledger's record; small, on memory. */
