@@ -4,11 +4,12 @@
 #include "core/base/check.h"
 #include "core/base/log.h"
 #include "core/base/map.h"
-#include "core/base/vec.h"
+#include "core/control/podnode.h"
 
 static const struct control_def *const defs[] = {
     &deployment_control, &replicaset_control, &endpointslice_control,
     &sactl_control, &rootca_control, &gcowner_control, &nsctl_control, &eventttl_control,
+    &nodelife_control,
 };
 
 /* Outlives the control as long as requests are on their way. */
@@ -61,6 +62,8 @@ static void on_any_change(struct object *before, struct object *after, void *ctx
 
     if (object_rv(o) > c->seen[kind->id])
         c->seen[kind->id] = object_rv(o);
+    if (kind == kind_pod())
+        podnode_note(c->by_node, before, after);
     for (unsigned i = 0; i < c->n_controllers && c->started; i++)
         if (map_len(c->controllers[i].waiting))
             wake_waiting(&c->controllers[i]);
@@ -501,6 +504,7 @@ int control_new(struct control **out, struct client *client, const struct contro
         c->opts.node_grace_ms = CONTROL_NODE_GRACE_MS;
     list_init(&c->passes);
     list_init(&c->ears);
+    c->by_node = podnode_new();
     c->live = NEW(struct control_live);
     *c->live = (struct control_live){ c, 1 };
     c->controllers = mem_alloc_array(ARRAY_LEN(defs), sizeof(*c->controllers));
@@ -541,6 +545,7 @@ struct control *control_free(struct control *c)
         list_del(&ear->link);
         mem_free(ear);
     }
+    podnode_free(c->by_node);
     mem_free(c->controllers);
     mem_free((char *)c->opts.root_ca_pem);
     mem_free((char *)c->opts.cluster_cidr);

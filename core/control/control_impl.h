@@ -92,6 +92,7 @@ struct control {
     struct controller *controllers;
     unsigned n_controllers;
     struct list passes, ears;
+    struct podnode *by_node;             /* podnode.h */
     struct control_live *live;
 };
 
@@ -136,6 +137,7 @@ bool control_is_terminating_ns(const struct client_result *r);   /* refused: its
 
 /* --- the table (control.c): one row each */
 extern const struct control_def deployment_control, replicaset_control, sactl_control,
-    rootca_control, endpointslice_control, gcowner_control, nsctl_control, eventttl_control;
+    rootca_control, endpointslice_control, gcowner_control, nsctl_control, eventttl_control,
+    nodelife_control;
 
 #endif
