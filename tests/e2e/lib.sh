@@ -2,7 +2,7 @@
 #
 #   . "$(dirname "$0")/lib.sh"
 #   e2e_begin story                          a folder and an empty ledger; cleaned up whatever happens
-#   node_new n1 192.0.2.1                    a network namespace with that address on a dummy link, no way out
+#   node_new n1 192.0.2.1                    a network namespace with that address on a bridge of its own, no way out
 #   server_start n1 --disable dns ...        inro server in it; waits until it and its Node are ready
 #   check "pods run" eventually 10 pods_running app=foo 3
 #   e2e_end
@@ -63,7 +63,7 @@ node_new() {
     nodes+=("$name")
     eval "ns_$name=$ns ip_$name=$ip"
     inside "$name" ip link set lo up
-    inside "$name" ip link add up0 type dummy
+    inside "$name" ip link add up0 type bridge
     inside "$name" ip addr add "$ip/24" dev up0
     inside "$name" ip link set up0 up
     mkdir -p "$work/$name"
