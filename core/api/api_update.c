@@ -58,6 +58,25 @@ static int patch_type(struct api_call *c, enum patch_type *out)
     return api_fail(c, s);
 }
 
+/* Members of a JSON patch that mean nothing are told like unknown fields. */
+static void note_operations(struct api_call *c, const struct json *patch)
+{
+    static const char *const known[] = { "op", "path", "value", "from" };
+    struct json *it;
+
+    for (unsigned i = 0; i < c->notes.len; i++)
+        c->notes.v[i] = arena_printf(c->a, "json patch %s", c->notes.v[i]);
+    json_each(it, patch)
+        json_each_member(m, it) {
+            bool is_known = false;
+
+            for (size_t k = 0; k < ARRAY_LEN(known); k++)
+                is_known = is_known || str_eq(m->key, known[k]);
+            if (!is_known)
+                codec_note(&c->notes, "json patch unknown field \"[%zu].%s\"", it_i, m->key);
+        }
+}
+
 static int parse_patch(struct update *u)
 {
     struct api_call *c = u->c;
@@ -74,6 +93,8 @@ static int parse_patch(struct update *u)
     if (u->patch != PATCH_JSON && !json_is(u->body, JSON_OBJECT) && !json_is(u->body, JSON_NULL))
         return api_fail(c, status_bad_request(c->a, "error decoding patch: json: cannot unmarshal %s into "
             "Go value of type map[string]interface {}", json_type_name((int)u->body->type)));
+    if (u->patch == PATCH_JSON)
+        note_operations(c, u->body);
     return 0;
 }
 
