@@ -1,4 +1,5 @@
-/* api.c: the server as a whole: what it is made of, and the objects that exist before anyone asks. */
+/* api.c: the server as a whole: what it is made of, and the objects that exist before anyone
+ * asks. */
 #include "core/api/api_call.h"
 
 #include "core/base/log.h"
@@ -20,12 +21,14 @@ int api_new(struct api **out, const struct api_opts *opts, struct err *err)
     api->kv = opts->kv;
     api->env = opts->env;
     api->sa_key = opts->sa_key;
-    api->issuer = mem_strdup(opts->issuer ? opts->issuer : "https://kubernetes.default.svc.cluster.local");
+    api->issuer =
+        mem_strdup(opts->issuer ? opts->issuer : "https://kubernetes.default.svc.cluster.local");
     api->advertise = mem_strdup(opts->advertise);
     api->cluster_dns = mem_strdup(opts->cluster_dns);
     api->lookup = (struct admit_lookup){ .get = lookup, .ctx = api };
     list_init(&api->watches);
-    if (api_alloc_new(&api->alloc, opts, err) < 0 || api_node_link_new(&api->nodes, opts, err) < 0) {
+    if (api_alloc_new(&api->alloc, opts, err) < 0 || api_node_link_new(&api->nodes, opts,
+                                                                       err) < 0) {
         api_free(api);
         return -1;
     }
@@ -65,7 +68,8 @@ static int ensure(struct api *api, const struct kind *kind, const char *ns, cons
         return 0;
     }
     c = api_call_new(api, api->loop);
-    c->route = (struct api_route){ .verb = API_CREATE, .kind = kind, .ns = ns, .name = "", .tail = "" };
+    c->route = (struct api_route){ .verb = API_CREATE, .kind = kind, .ns = ns, .name = "",
+                                   .tail = "" };
     c->opt.strict = STRICT_STRICT;
     c->content_type = "application/json";
     c->body = slice_of(text);
@@ -77,7 +81,8 @@ static int ensure(struct api *api, const struct kind *kind, const char *ns, cons
 
 static int ensure_namespaces(struct api *api, struct err *err)
 {
-    static const char *const names[] = { "default", "kube-system", "kube-public", "kube-node-lease" };
+    static const char *const names[] = { "default", "kube-system", "kube-public",
+                                         "kube-node-lease" };
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         char *text = mem_printf("{\"metadata\":{\"name\":\"%s\"}}", names[i]);
@@ -98,10 +103,13 @@ static int ensure_service(struct api *api, struct err *err)
     int result;
 
     api_alloc_first(api->alloc, first);
-    text = mem_printf("{\"metadata\":{\"name\":\"kubernetes\",\"labels\":{\"component\":\"apiserver\","
-                      "\"provider\":\"kubernetes\"}},\"spec\":{\"clusterIP\":\"%s\",\"ports\":[{\"name\":"
+    text =
+        mem_printf("{\"metadata\":{\"name\":\"kubernetes\",\"labels\":{\"component\":\"apiserver\","
+                      "\"provider\":\"kubernetes\"}},\"spec\":{\"clusterIP\":\"%s\",\"ports\":["
+                      "{\"name\":"
                       "\"https\",\"port\":443,\"protocol\":\"TCP\",\"targetPort\":%s}]}}", first,
-                      api->advertise && strrchr(api->advertise, ':') ? strrchr(api->advertise, ':') + 1
+                      api->advertise && strrchr(api->advertise, ':')
+                          ? strrchr(api->advertise, ':') + 1
                                                                       : "6443");
     result = ensure(api, kind_service(), "default", "kubernetes", text, err);
     mem_free(text);
@@ -121,13 +129,14 @@ static int ensure_dns(struct api *api, struct err *err)
                       "\"kubernetes.io/name\":\"CoreDNS\"}},"
                       "\"spec\":{\"clusterIP\":\"%s\",\"ports\":["
                       "{\"name\":\"dns\",\"port\":53,\"protocol\":\"UDP\",\"targetPort\":53},"
-                      "{\"name\":\"dns-tcp\",\"port\":53,\"protocol\":\"TCP\",\"targetPort\":53}]}}",
+                      "{\"name\":\"dns-tcp\",\"port\":53,\"protocol\":\"TCP\","
+                      "\"targetPort\":53}]}}",
                       api->cluster_dns);
     return ensure(api, kind_service(), "kube-system", "kube-dns", text, err);
 }
 
-/* Where that Service leads: this server. Rewritten at each start, the address may have changed. A loopback address
- * would lead every pod to itself: then there is no endpoint. */
+/* Where that Service leads: this server. Rewritten at each start, the address may have changed. A
+ * loopback address would lead every pod to itself: then there is no endpoint. */
 static int ensure_endpoint(struct api *api, struct err *err)
 {
     _cleanup_(api_call_freep) struct api_call *c = NULL;
@@ -135,17 +144,20 @@ static int ensure_endpoint(struct api *api, struct err *err)
     const char *colon;
     struct object *there;
 
-    if (!api->advertise || !(colon = strrchr(api->advertise, ':')) || str_starts(api->advertise, "127."))
+    if (!api->advertise || !(colon = strrchr(api->advertise, ':')) ||
+        str_starts(api->advertise, "127."))
         return 0;
     there = api_lookup(api, kind, "default", "kubernetes");
     c = api_call_new(api, api->loop);
-    c->route = (struct api_route){ .verb = there ? API_UPDATE : API_CREATE, .kind = kind, .ns = "default",
+    c->route = (struct api_route){ .verb = there ? API_UPDATE : API_CREATE, .kind = kind,
+                                   .ns = "default",
                                    .name = there ? "kubernetes" : "", .tail = "" };
     object_unref(there);
     c->content_type = "application/json";
     c->body = slice_of(arena_printf(c->a,
-        "{\"metadata\":{\"name\":\"kubernetes\",\"labels\":{\"kubernetes.io/service-name\":\"kubernetes\"}},"
-        "\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":[\"%.*s\"],\"conditions\":{\"ready\":true}}],"
+        "{\"metadata\":{\"name\":\"kubernetes\",\"labels\":{\"kubernetes.io/service-name\":"
+        "\"kubernetes\"}},\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":[\"%.*s\"],"
+        "\"conditions\":{\"ready\":true}}],"
         "\"ports\":[{\"name\":\"https\",\"port\":%s,\"protocol\":\"TCP\"}]}",
         (int)(colon - api->advertise), api->advertise, colon + 1));
     auth_user_named(&c->user, "system:apiserver", "system:masters");

@@ -1,8 +1,9 @@
 /* core/api/api.h -- the API server: requests in, object or Status out.
  *
- * One `struct api` serves HTTPS requests (api_on_request is the handler of an http server) and in-process
- * clients (api_client_new). Both become a `struct api_call`, which runs through the same phases. Reads of one
- * object are answered on the loop, lists and writes run as jobs, a watch is a cursor on its connection.
+ * One `struct api` serves HTTPS requests (api_on_request is the handler of an http server) and
+ * in-process clients (api_client_new). Both become a `struct api_call`, which runs through the same
+ * phases. Reads of one object are answered on the loop, lists and writes run as jobs, a watch is a
+ * cursor on its connection.
  */
 #ifndef CORE_API_API_H
 #define CORE_API_API_H
@@ -17,9 +18,11 @@
 #define API_BODY_MAX (3u << 20)             /* bytes of a request body, as upstream */
 #define API_LIST_LIMIT_MAX 100000
 #define API_WATCH_QUEUE_BYTES (1u << 20)    /* unsent bytes of one watch before it waits */
-#define API_PATCH_TRIES 5                   /* on conflict, when the patch itself names no version */
+/* on conflict, when the patch itself names no version */
+#define API_PATCH_TRIES 5
 #define API_NAME_TRIES 8                    /* generated names that turn out to be taken */
-#define API_WATCH_MIN_S 1800                /* a watch without timeoutSeconds lives 30 to 60 minutes */
+/* a watch without timeoutSeconds lives 30 to 60 minutes */
+#define API_WATCH_MIN_S 1800
 
 struct api;
 
@@ -36,7 +39,8 @@ struct api_opts {
     /* Identity towards nodes (logs, exec, ...), PEM; copied. */
     const char *node_ca_pem, *node_cert_pem, *node_key_pem;
     const char *cluster_dns;                /* of kube-system/kube-dns; NULL: no such Service */
-    const char *advertise;                  /* "10.0.0.5:6443": the endpoint of default/kubernetes; NULL: none */
+    /* "10.0.0.5:6443": the endpoint of default/kubernetes; NULL: none */
+    const char *advertise;
 };
 
 int api_new(struct api **out, const struct api_opts *opts, struct err *err);
@@ -46,14 +50,16 @@ CLEANUP_DEFINE(struct api, api_free)
 
 /* The request handler; ctx is the api. */
 void api_on_request(struct http_req *req, void *ctx);
-/* Answers 503 to everything but /livez until this is called: the store is loaded, the first objects are there. */
+/* Answers 503 to everything but /livez until this is called: the store is loaded, the first
+ * objects are there. */
 void api_ready(struct api *api);
 
 /* An in-process client on `loop` (any loop), acting as this user of group system:masters. */
-int api_client_new(struct client **out, struct api *api, struct loop *loop, const char *user, struct err *err);
+int api_client_new(struct client **out, struct api *api, struct loop *loop, const char *user,
+                   struct err *err);
 
-/* Makes what must exist before anyone asks (namespaces, default/kubernetes Service); blocks: from a job or before
- * the loops run. */
+/* Makes what must exist before anyone asks (namespaces, default/kubernetes Service); blocks: from a
+ * job or before the loops run. */
 int api_bootstrap(struct api *api, struct err *err);
 
 #endif

@@ -1,5 +1,6 @@
-/* api_alloc.c: cluster addresses and node ports. The Services themselves are the ledger: what is taken is read from
- * the cache each time, and the job key "services" lets only one write look at a time. */
+/* api_alloc.c: cluster addresses and node ports. The Services themselves are the ledger: what is
+ * taken is read from the cache each time, and the job key "services" lets only one write look at a
+ * time. */
 #include "core/api/api_call.h"
 
 #include "core/object/rules.h"
@@ -10,7 +11,8 @@
 #define PORTS 65536
 
 struct api_alloc {
-    uint32_t first, size;                   /* IPv4 range, host order; the first address is the network's */
+    /* IPv4 range, host order; the first address is the network's */
+    uint32_t first, size;
     int port_min, port_max;
 };
 
@@ -23,16 +25,19 @@ struct taken {
 int api_alloc_new(struct api_alloc **out, const struct api_opts *opts, struct err *err)
 {
     struct api_alloc *al = NEW(struct api_alloc);
-    const char *cidr = opts->service_cidr ? opts->service_cidr : "10.43.0.0/16", *slash = strchr(cidr, '/');
+    const char *cidr = opts->service_cidr ? opts->service_cidr : "10.43.0.0/16";
+    const char *slash = strchr(cidr, '/');
     char text[INET_ADDRSTRLEN] = "";
     struct in_addr addr;
     int64_t bits;
 
     if (slash && (size_t)(slash - cidr) < sizeof(text))
         memcpy(text, cidr, (size_t)(slash - cidr));
-    if (!slash || inet_pton(AF_INET, text, &addr) != 1 || str_to_i64(slash + 1, 12, 30, &bits, NULL) < 0) {
+    if (!slash || inet_pton(AF_INET, text, &addr) != 1 || str_to_i64(slash + 1, 12, 30, &bits,
+                                                                     NULL) < 0) {
         mem_free(al);
-        return err_set(err, ERR_INVALID, "service-cidr %s: must be an IPv4 range of /12 to /30", cidr);
+        return err_set(err, ERR_INVALID, "service-cidr %s: must be an IPv4 range of /12 to /30",
+                       cidr);
     }
     al->size = 1u << (32 - bits);
     al->first = ntohl(addr.s_addr) & ~(al->size - 1);
@@ -55,7 +60,10 @@ void api_alloc_first(const struct api_alloc *al, char out[16])
 }
 
 static bool bit(const uint8_t *map, uint32_t i) { return map[i / 8] & (1u << (i % 8)); }
-static void set_bit(uint8_t *map, uint32_t i) { map[i / 8] = (uint8_t)(map[i / 8] | (1u << (i % 8))); }
+static void set_bit(uint8_t *map, uint32_t i)
+{
+    map[i / 8] = (uint8_t)(map[i / 8] | (1u << (i % 8)));
+}
 
 static bool in_range(const struct api_alloc *al, const char *text, uint32_t *index)
 {
@@ -88,7 +96,8 @@ static int find_taken(struct api_call *c, struct taken *t, const char *but_uid, 
     struct watch_list l;
 
     t->ips = arena_alloc(c->a, al->size / 8 + 1);
-    set_bit(t->ips, 0);                                  /* the network's own and the broadcast address */
+    /* the network's own and the broadcast address */
+    set_bit(t->ips, 0);
     set_bit(t->ips, al->size - 1);
     if (watch_cache_list(&l, c->api->cache, &o, err) < 0)
         return -1;
@@ -100,7 +109,8 @@ static int find_taken(struct api_call *c, struct taken *t, const char *but_uid, 
 }
 
 /* Upper part first: the lower part stays free for addresses that people choose. -1: none left. */
-static int64_t pick(struct api_call *c, const uint8_t *map, uint32_t from, uint32_t to, uint32_t reserved)
+static int64_t pick(struct api_call *c, const uint8_t *map, uint32_t from, uint32_t to,
+                    uint32_t reserved)
 {
     uint32_t n = to - from, start;
 
@@ -158,7 +168,8 @@ static void set_families(struct api_call *c, struct json *spec, bool both)
     json_set(c->a, spec, "ipFamilies", list);
 }
 
-static void allocate_ip(struct api_call *c, struct json *spec, const struct taken *t, struct causes *causes)
+static void allocate_ip(struct api_call *c, struct json *spec, const struct taken *t,
+                        struct causes *causes)
 {
     const struct api_alloc *al = c->api->alloc;
     const char *ip = json_get_str(spec, "clusterIP");
@@ -181,7 +192,8 @@ static void allocate_ip(struct api_call *c, struct json *spec, const struct take
         return;
     } else if (bit(t->ips, index)) {
         refuse_ip(c, causes, ip, index == 0 || index == al->size - 1
-                  ? "the provided IP is not in the valid range" : "provided IP is already allocated");
+                  ? "the provided IP is not in the valid range"
+                      : "provided IP is already allocated");
         return;
     } else {
         set_ip(c, spec, ip);
@@ -189,7 +201,8 @@ static void allocate_ip(struct api_call *c, struct json *spec, const struct take
     set_families(c, spec, false);
 }
 
-static void address(struct api_call *c, struct json *spec, const struct taken *t, struct causes *causes)
+static void address(struct api_call *c, struct json *spec, const struct taken *t,
+                    struct causes *causes)
 {
     const char *type = json_get_str(spec, "type"), *ip = json_get_str(spec, "clusterIP");
     const char *policy = json_get_str(spec, "ipFamilyPolicy");
@@ -198,7 +211,8 @@ static void address(struct api_call *c, struct json *spec, const struct taken *t
         return;
     if (str_eq(ip, "None")) {
         set_ip(c, spec, "None");
-        set_families(c, spec, !json_len(json_get(spec, "selector")) && !str_eq(policy, "SingleStack"));
+        set_families(c, spec, !json_len(json_get(spec, "selector")) &&
+                     !str_eq(policy, "SingleStack"));
         return;
     }
     if (str_eq(policy, "RequireDualStack")) {
@@ -210,7 +224,8 @@ static void address(struct api_call *c, struct json *spec, const struct taken *t
 
     json_each(it, families)
         if (!str_eq(json_text(it), "IPv4"))
-            causes_add(causes, CAUSE_INVALID, it_i ? "spec.ipFamilies[1]" : "spec.ipFamilies[0]", it,
+            causes_add(causes, CAUSE_INVALID, it_i ? "spec.ipFamilies[1]" : "spec.ipFamilies[0]",
+                       it,
                        "not configured on this cluster");
     if (!causes->len)
         allocate_ip(c, spec, t, causes);
@@ -247,7 +262,8 @@ static int64_t free_port(struct api_call *c, struct taken *t)
     const struct api_alloc *al = c->api->alloc;
     uint32_t n = (uint32_t)(al->port_max - al->port_min + 1);
 
-    return pick(c, t->ports, (uint32_t)al->port_min, (uint32_t)al->port_max + 1, clamp(n / 32, 16, 128));
+    return pick(c, t->ports, (uint32_t)al->port_min, (uint32_t)al->port_max + 1,
+                clamp(n / 32, 16, 128));
 }
 
 static void check_port(struct api_call *c, struct taken *t, const char *field, int64_t port,
@@ -256,10 +272,12 @@ static void check_port(struct api_call *c, struct taken *t, const char *field, i
     const struct api_alloc *al = c->api->alloc;
 
     if (port < al->port_min || port > al->port_max)
-        causes_add(causes, CAUSE_INVALID, field, json_int(c->a, port), "provided port is not in the valid "
+        causes_add(causes, CAUSE_INVALID, field, json_int(c->a, port),
+                   "provided port is not in the valid "
                    "range. The range of valid ports is %d-%d", al->port_min, al->port_max);
     else if (bit(t->ports, (uint32_t)port))
-        causes_add(causes, CAUSE_INVALID, field, json_int(c->a, port), "provided port is already allocated");
+        causes_add(causes, CAUSE_INVALID, field, json_int(c->a, port),
+                   "provided port is already allocated");
 }
 
 /* True when an earlier port of this Service has this node port already: shared over protocols. */
@@ -271,7 +289,8 @@ static bool is_own(const struct json *ports, size_t at, int64_t port)
     return false;
 }
 
-static void node_ports(struct api_call *c, struct json *spec, struct taken *t, struct causes *causes)
+static void node_ports(struct api_call *c, struct json *spec, struct taken *t,
+                       struct causes *causes)
 {
     struct json *ports = json_get(spec, "ports"), *it;
 
@@ -324,7 +343,8 @@ static void keep_address_causes(struct causes *causes)
     unsigned n = 0;
 
     for (unsigned i = 0; i < causes->len; i++)
-        if (str_starts(causes->v[i].field, "spec.clusterIP") || str_starts(causes->v[i].field, "spec.ipFamil"))
+        if (str_starts(causes->v[i].field, "spec.clusterIP") ||
+            str_starts(causes->v[i].field, "spec.ipFamil"))
             causes->v[n++] = causes->v[i];
     if (n)
         causes->len = n;
@@ -337,7 +357,8 @@ static bool concerns_address(const struct causes *causes)
 }
 
 /* The record of an address names its Service: one without a name gets none. */
-static void refuse_nameless(struct api_call *c, const struct json *svc, struct json *spec, struct causes *causes)
+static void refuse_nameless(struct api_call *c, const struct json *svc, struct json *spec,
+                            struct causes *causes)
 {
     const char *ip = json_get_str(spec, "clusterIP");
     struct json *asked = json_array(c->a);
@@ -347,10 +368,12 @@ static void refuse_nameless(struct api_call *c, const struct json *svc, struct j
         return;
     json_append(c->a, asked, json_str(c->a, ""));
     causes_add(causes, CAUSE_INVALID, "spec.clusterIPs", asked, "failed to allocate IP: "
-               "IPAddress.networking.k8s.io \"%s\" is invalid: spec.parentRef.name: Required value", ip);
+               "IPAddress.networking.k8s.io \"%s\" is invalid: spec.parentRef.name: Required "
+                   "value", ip);
 }
 
-int api_alloc_service(struct api_call *c, struct json *svc, const struct json *old, struct causes *causes)
+int api_alloc_service(struct api_call *c, struct json *svc, const struct json *old,
+                      struct causes *causes)
 {
     struct json *spec = json_ensure_object(c->a, svc, "spec");
     struct taken *t = ANEW(c->a, struct taken);

@@ -57,10 +57,12 @@ static int authorize(struct api_call *c)
         s->kind = "";
         return api_fail(c, s);
     }
-    what = *ask.subresource ? arena_printf(c->a, "%s/%s", ask.resource, ask.subresource) : ask.resource;
+    what = *ask.subresource ? arena_printf(c->a, "%s/%s", ask.resource, ask.subresource)
+        : ask.resource;
     what = arena_printf(c->a, "User \"%s\" cannot %s resource \"%s\" in API group \"%s\" %s",
                         c->user.name, ask.verb, what, ask.group, *ask.ns ?
-                        arena_printf(c->a, "in the namespace \"%s\"", ask.ns) : "at the cluster scope");
+                        arena_printf(c->a, "in the namespace \"%s\"", ask.ns)
+                            : "at the cluster scope");
     return api_fail(c, status_forbidden(c->a, r->kind, r->name, what));
 }
 
@@ -116,7 +118,8 @@ static bool is_openapi(const struct api_call *c)
     return !c->route.kind && str_starts(c->path, "/openapi/");
 }
 
-/* Allocations of Services are ordered by one key; all other writes are ordered by the store alone. */
+/* Allocations of Services are ordered by one key; all other writes are ordered by the store
+ * alone. */
 static const char *job_key(const struct api_call *c)
 {
     if (is_openapi(c))

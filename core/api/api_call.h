@@ -1,8 +1,10 @@
 /* core/api/api_call.h -- inside the room: one request on its way, whatever transport brought it.
  *
  *   transport --api_call_new--> fill --api_call_start--> [route, authz, options, media]
- *       --> inline (get, discovery) or job (list, writes) --> on_done on the home loop --> api_call_free
- *   a watch leaves this path: the transport that brought it takes it over (api_watch.c, api_local.c).
+ *       --> inline (get, discovery) or job (list, writes) --> on_done on the home loop -->
+ * api_call_free
+ *   a watch leaves this path: the transport that brought it takes it over (api_watch.c,
+ * api_local.c).
  *
  * Steps return 0 or -1 with c->status set: the answer of a failure.
  */
@@ -17,7 +19,8 @@
 #include "plugins/admit/admit.h"
 
 enum api_verb {
-    API_GET, API_LIST, API_WATCH, API_CREATE, API_UPDATE, API_PATCH, API_DELETE, API_DELETECOLLECTION,
+    API_GET, API_LIST, API_WATCH, API_CREATE, API_UPDATE, API_PATCH, API_DELETE,
+        API_DELETECOLLECTION,
     API_CONNECT, API_NONRESOURCE,
     API_VERB_MAX
 };
@@ -49,7 +52,8 @@ enum api_as { API_AS_OBJECT, API_AS_TABLE, API_AS_PARTIAL, API_AS_PARTIAL_LIST }
 
 struct api_media {
     bool yaml, pretty;
-    bool failure_yaml;                      /* a Status has no other forms: the first clause without "as" */
+    /* a Status has no other forms: the first clause without "as" */
+    bool failure_yaml;
     enum api_as as;
     const char *as_version;                 /* "v1" or "v1beta1" */
 };
@@ -105,8 +109,8 @@ struct api {
 struct api_call *api_call_new(struct api *api, struct loop *home);
 struct api_call *api_call_free(struct api_call *c);
 CLEANUP_DEFINE(struct api_call, api_call_free)
-/* Runs the phases; on_done is called later, from the loop. Watches and connects end with on_done at once, code 0
- * and no status: the transport goes on with them. */
+/* Runs the phases; on_done is called later, from the loop. Watches and connects end with on_done at
+ * once, code 0 and no status: the transport goes on with them. */
 void api_call_start(struct api_call *c);
 /* The same for a call whose route is filled already (in-process clients). */
 void api_call_dispatch(struct api_call *c);
@@ -133,11 +137,13 @@ char *api_unescape(struct arena *a, const char *p, size_t len, bool plus);
 void api_encode(struct api_call *c);
 void api_encode_object(struct buf *b, struct api_call *c, struct object *o);    /* by media.as */
 /* A Table of one row; columns false: they are null, as in all events of a watch but the first. */
-void api_encode_row_table(struct buf *b, struct api_call *c, struct object *o, const char *list_meta,
+void api_encode_row_table(struct buf *b, struct api_call *c, struct object *o,
+                          const char *list_meta,
                           bool columns);
 void api_encode_table(struct buf *b, struct api_call *c, struct object *const *v, size_t n,
                       const char *list_meta);
-/* Writes an object's JSON as this kind: converted when it is stored as another version; bare: as a list item. */
+/* Writes an object's JSON as this kind: converted when it is stored as another version; bare: as
+ * a list item. */
 void api_write_object(struct buf *b, struct api_call *c, struct object *o, bool bare);
 
 /* api_decode.c */
@@ -145,18 +151,21 @@ void api_write_object(struct buf *b, struct api_call *c, struct object *o, bool 
 int api_decode_raw(struct api_call *c, struct json **out);
 /* Body -> canonical, defaulted tree of this kind. */
 int api_decode(struct api_call *c, const struct kind *kind, struct json **out);
-int api_canonical(struct api_call *c, const struct kind *kind, const struct json *raw, struct json **out);
+int api_canonical(struct api_call *c, const struct kind *kind, const struct json *raw,
+                  struct json **out);
 /* Answers strict mode's failures and moves warnings; what: "" or "patch". */
 int api_notes_settle(struct api_call *c, const struct kind *kind, const char *what);
 
 /* api_commit.c: towards the store; job threads only. 1: a conflict, the caller decides. */
 int api_commit(struct api_call *c, const struct kind *kind, const struct json *tree, int64_t expect,
                struct object **out);
-int api_commit_delete(struct api_call *c, struct object *old, struct json *last, struct object **out);
+int api_commit_delete(struct api_call *c, struct object *old, struct json *last,
+                      struct object **out);
 void api_stamp_rv(struct arena *a, struct json *tree, const char *rv);
 
 /* api_read.c */
-struct object *api_lookup(struct api *api, const struct kind *kind, const char *ns, const char *name);
+struct object *api_lookup(struct api *api, const struct kind *kind, const char *ns,
+                          const char *name);
 int api_get(struct api_call *c);
 int api_list(struct api_call *c);
 struct api_filter { struct selector *labels; struct fieldsel *fields; };
@@ -169,7 +178,8 @@ int api_rv_parse(struct api_call *c, const char *text, int64_t *out);
 /* api_write.c, api_update.c, api_delete.c, api_sub.c */
 int api_create(struct api_call *c);
 int api_create_by_put(struct api_call *c, struct json *tree);
-int api_update(struct api_call *c);         /* PUT and PATCH, also of status and other subresources */
+/* PUT and PATCH, also of status and other subresources */
+int api_update(struct api_call *c);
 int api_delete(struct api_call *c);
 int api_delete_collection(struct api_call *c);
 int api_subresource(struct api_call *c);    /* binding, eviction, token, scale */
@@ -188,7 +198,8 @@ int api_delete_one(struct api_call *c, const struct kind *kind, const char *ns, 
 const struct api_strategy *api_strategy_of(const struct kind *kind);
 /* Runs prepare, admission and validation of a new object in place. */
 int api_admit_create(struct api_call *c, const struct kind *kind, struct json *tree);
-int api_invalid(struct api_call *c, const struct kind *kind, const char *name, const struct causes *causes);
+int api_invalid(struct api_call *c, const struct kind *kind, const char *name,
+                const struct causes *causes);
 const struct kind *api_rules_view(struct api_call *c, const struct kind *kind, struct json **tree);
 
 /* What differs per kind in writes (strategy of upstream's registry). */
@@ -203,14 +214,17 @@ int api_alloc_new(struct api_alloc **out, const struct api_opts *opts, struct er
 struct api_alloc *api_alloc_free(struct api_alloc *al);
 /* The first usable address of the range, as text. */
 void api_alloc_first(const struct api_alloc *al, char out[16]);
-/* Fills spec.clusterIP(s), families and nodePorts of a Service. Upstream allocates before it validates: what cannot
- * be allocated takes the place of all other causes. old may be NULL. -1: answered. */
-int api_alloc_service(struct api_call *c, struct json *svc, const struct json *old, struct causes *causes);
+/* Fills spec.clusterIP(s), families and nodePorts of a Service. Upstream allocates before it
+ * validates: what cannot be allocated takes the place of all other causes. old may be NULL. -1:
+ * answered. */
+int api_alloc_service(struct api_call *c, struct json *svc, const struct json *old,
+                      struct causes *causes);
 
 /* api_discovery.c, api_openapi.c: paths that are no resource; -1 with 404 when unknown. */
 int api_nonresource(struct api_call *c);
 int api_openapi(struct api_call *c);
-int api_page_not_found(struct api_call *c);          /* 404 in plain text, for paths that nothing stands behind */
+/* 404 in plain text, for paths that nothing stands behind */
+int api_page_not_found(struct api_call *c);
 
 /* api_http.c, api_watch.c, api_connect.c: HTTP only. api_http_answer frees the call. */
 void api_http_answer(struct api_call *c, struct http_req *req);

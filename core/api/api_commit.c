@@ -31,7 +31,8 @@ void api_stamp_rv(struct arena *a, struct json *tree, const char *rv)
 }
 
 /* Canonical bytes with the place of resourceVersion left open. */
-static int stored_bytes(struct api_call *c, const struct kind *kind, const struct json *tree, struct buf *out)
+static int stored_bytes(struct api_call *c, const struct kind *kind, const struct json *tree,
+                        struct buf *out)
 {
     struct json *canonical;
     struct err err = ERR_INIT;
@@ -74,7 +75,8 @@ int api_commit(struct api_call *c, const struct kind *kind, const struct json *t
 {
     _cleanup_buf_ struct buf bytes = BUF_INIT;
     char key[KV_KEY_BYTES_MAX];
-    struct kv_commit commit = { .key = key, .expect = expect, .volatile_class = kind->volatile_class };
+    struct kv_commit commit = { .key = key, .expect = expect,
+                                .volatile_class = kind->volatile_class };
     struct err err = ERR_INIT;
     int result;
 
@@ -82,7 +84,8 @@ int api_commit(struct api_call *c, const struct kind *kind, const struct json *t
         return -1;
     if (bytes.len > KV_VALUE_BYTES_MAX - 64)
         return too_large(c);
-    watch_key(key, kind, kind->namespaced ? meta_str(tree, "namespace") : "", meta_str(tree, "name"));
+    watch_key(key, kind, kind->namespaced ? meta_str(tree, "namespace") : "",
+              meta_str(tree, "name"));
     commit.value = bytes.p;
     commit.value_len = bytes.len;
     result = submit(c, &commit);
@@ -93,8 +96,10 @@ int api_commit(struct api_call *c, const struct kind *kind, const struct json *t
     return 0;
 }
 
-/* `last`: the final state to answer (its resourceVersion becomes that of the deletion); NULL: the old one. */
-int api_commit_delete(struct api_call *c, struct object *old, struct json *last, struct object **out)
+/* `last`: the final state to answer (its resourceVersion becomes that of the deletion); NULL:
+ * the old one. */
+int api_commit_delete(struct api_call *c, struct object *old, struct json *last,
+                      struct object **out)
 {
     const struct kind *kind = object_kind(old);
     _cleanup_buf_ struct buf bytes = BUF_INIT;

@@ -163,11 +163,12 @@ static void on_upgrade(struct http_call *up, struct http_raw *raw, void *ctx)
     const char *protocol = http_call_field(up, "upgrade");
     unsigned n = 0;
 
-    for (size_t i = 0; i < ARRAY_LEN(passed); i++)
-        if (http_call_field(up, passed[i]))
-            fields[n++] = (struct http_field){ passed[i], arena_strdup(r->call->a,
-                                                                       http_call_field(up,
-                                                                                       passed[i])) };
+    for (size_t i = 0; i < ARRAY_LEN(passed); i++) {
+        const char *value = http_call_field(up, passed[i]);
+
+        if (value)
+            fields[n++] = (struct http_field){ passed[i], arena_strdup(r->call->a, value) };
+    }
     protocol = arena_strdup(r->call->a, protocol ? protocol : "SPDY/3.1");
     r->up = NULL;
     r->node = raw;

@@ -27,17 +27,20 @@ static int unrecognized(struct api_call *c, const char *why)
 {
     char hex[64] = "";
     size_t n = c->body.len < 24 ? c->body.len : 24;
-    const char *kind = c->route.sub && c->route.sub->kind ? c->route.sub->kind : c->route.kind->kind;
+    const char *kind = c->route.sub && c->route.sub->kind ? c->route.sub->kind
+        : c->route.kind->kind;
 
     for (size_t i = 0; i < n; i++)
         snprintf(hex + 2 * i, 3, "%02x", (unsigned char)c->body.p[i]);
-    return api_fail(c, status_bad_request(c->a, "the object provided is unrecognized (must be of type %s): "
+    return api_fail(c, status_bad_request(c->a, "the object provided is unrecognized (must be of "
+                                          "type %s): "
         "%s (%s%s)", kind, why, hex, c->body.len > 24 ? " ..." : ""));
 }
 
 static int no_json(struct api_call *c, const char *why)
 {
-    return unrecognized(c, arena_printf(c->a, "couldn't get version/kind; json parse error: %s", why));
+    return unrecognized(c, arena_printf(c->a, "couldn't get version/kind; json parse error: %s",
+                                        why));
 }
 
 static int not_protobuf(struct api_call *c)
@@ -64,7 +67,9 @@ static int decode_protobuf(struct api_call *c, struct json **out)
         return not_protobuf(c);
     if (codec_protobuf_read(out, c->a, c->body, &err) == 0)
         return 0;
-    return err.code == ERR_QUOTA ? api_fail_err(c, &err) : unrecognized(c, arena_strdup(c->a, err.msg));
+    return err.code == ERR_QUOTA ? api_fail_err(c, &err) : unrecognized(c,
+                                                                        arena_strdup(c->a,
+                                                                                     err.msg));
 }
 
 static int body_media(struct api_call *c, enum codec_media *out)
@@ -107,12 +112,14 @@ int api_decode_raw(struct api_call *c, struct json **out)
     return 0;
 }
 
-static int cannot_be_handled(struct api_call *c, const char *kind, const char *version, const char *as,
+static int cannot_be_handled(struct api_call *c, const char *kind, const char *version,
+                             const char *as,
                              const char *why)
 {
     const char *slash = strrchr(version, '/');
 
-    return api_fail(c, status_bad_request(c->a, "%s in version \"%s\" cannot be handled as a %s: %s", kind,
+    return api_fail(c, status_bad_request(c->a, "%s in version \"%s\" cannot be handled as a %s: "
+                                          "%s", kind,
                                           slash ? slash + 1 : version, as, why));
 }
 
@@ -140,11 +147,13 @@ static int check_kind(struct api_call *c, struct json *raw, const struct kind *w
             api_internal_type(c->a, want)));
     }
     return cannot_be_handled(c, kind, version, want->kind, arena_printf(c->a,
-        "no kind \"%s\" is registered for version \"%s\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+        "no kind \"%s\" is registered for version \"%s\" in scheme "
+            "\"pkg/api/legacyscheme/scheme.go:30\"",
         kind, version));
 }
 
-int api_canonical(struct api_call *c, const struct kind *kind, const struct json *raw, struct json **out)
+int api_canonical(struct api_call *c, const struct kind *kind, const struct json *raw,
+                  struct json **out)
 {
     struct err err = ERR_INIT;
 

@@ -1,4 +1,5 @@
-/* api_delete.c: delete: graceful for pods, by finalizers, by propagation policy; and of collections. */
+/* api_delete.c: delete: graceful for pods, by finalizers, by propagation policy; and of
+ * collections. */
 #include "core/api/api_call.h"
 
 #include "core/base/timefmt.h"
@@ -22,8 +23,10 @@ static int options_raw(struct api_call *c, struct json **out)
     kind = json_get_str(*out, "kind");
     version = json_get_str(*out, "apiVersion");
     if (!str_empty(kind) && !str_eq(kind, "DeleteOptions"))
-        return api_fail(c, status_bad_request(c->a, "no kind \"%s\" is registered for version \"%s\" in "
-            "scheme \"pkg/apis/meta/internalversion/scheme/register.go:27\"", kind, version ? version : ""));
+        return api_fail(c, status_bad_request(c->a, "no kind \"%s\" is registered for version "
+                                              "\"%s\" in "
+            "scheme \"pkg/apis/meta/internalversion/scheme/register.go:27\"", kind,
+                version ? version : ""));
     return 0;
 }
 
@@ -119,7 +122,8 @@ static int refuse(struct deletion *d, const char *why)
 
     if (d->kind == kind_namespace())
         return api_fail(c, s);
-    s->message = arena_printf(c->a, "Operation cannot be fulfilled on %s%s%s \"%s\": %s", d->kind->kind, dot,
+    s->message = arena_printf(c->a, "Operation cannot be fulfilled on %s%s%s \"%s\": %s",
+                              d->kind->kind, dot,
                               d->kind->group, name, why);
     s->kind = d->kind->kind;
     return api_fail(c, s);
@@ -134,11 +138,13 @@ static int check_preconditions(struct deletion *d)
     if (d->o->uid && !str_eq(d->o->uid, object_uid(d->old)))
         return refuse(d, arena_printf(c->a, d->kind == kind_namespace()
             ? "Precondition failed: UID in precondition: %s, UID in object meta: %s"
-            : "the UID in the precondition (%s) does not match the UID in record (%s). The object might have "
+            : "the UID in the precondition (%s) does not match the UID in record (%s). The object "
+                "might have "
               "been deleted and then recreated", d->o->uid, object_uid(d->old)));
     if (d->o->rv && !str_eq(d->o->rv, rv))
         return refuse(d, arena_printf(c->a,
-            "the ResourceVersion in the precondition (%s) does not match the ResourceVersion in record (%s). "
+            "the ResourceVersion in the precondition (%s) does not match the ResourceVersion in "
+                "record (%s). "
             "The object might have been modified", d->o->rv, rv));
     return 0;
 }
@@ -147,7 +153,9 @@ static int64_t pod_grace(struct deletion *d)
 {
     const struct json *spec = json_get(d->tree, "spec");
     const char *phase = json_path_str(d->tree, "status.phase");
-    int64_t grace = d->o->has_grace ? d->o->grace_s : json_get_int(spec, "terminationGracePeriodSeconds", 0);
+    int64_t grace = d->o->has_grace ? d->o->grace_s : json_get_int(spec,
+                                                                   "terminationGracePeriodSeconds",
+                                                                       0);
 
     if (d->kind != kind_pod() || str_empty(json_get_str(spec, "nodeName")) ||
         str_eq(phase, "Succeeded") || str_eq(phase, "Failed"))
@@ -174,7 +182,8 @@ static void set_finalizers(struct deletion *d, struct json *meta)
     bool chosen = d->o->propagation || d->o->orphan_given;
     bool do_orphan = chosen ? d->o->orphan || str_eq(d->o->propagation, "Orphan")
                             : has_finalizer(old, orphan);
-    bool do_foreground = chosen ? str_eq(d->o->propagation, "Foreground") : has_finalizer(old, foreground);
+    bool do_foreground = chosen ? str_eq(d->o->propagation, "Foreground")
+        : has_finalizer(old, foreground);
 
     if (api_strategy_of(d->kind)->no_gc)
         return;
@@ -217,7 +226,8 @@ static void mark(struct deletion *d, struct json *meta, int64_t grace)
         json_set_int(a, meta, "deletionGracePeriodSeconds", grace);
 }
 
-/* A namespace goes in two steps: Terminating, and away when its content is (spec.finalizers are empty). */
+/* A namespace goes in two steps: Terminating, and away when its content is (spec.finalizers are
+ * empty). */
 static bool namespace_waits(struct deletion *d)
 {
     struct json *status;
@@ -307,7 +317,8 @@ int api_delete_one(struct api_call *c, const struct kind *kind, const char *ns, 
         if (result <= 0)
             return result;
     }
-    return api_fail(c, status_conflict(c->a, kind, name, "the object has been modified; please apply your "
+    return api_fail(c, status_conflict(c->a, kind, name, "the object has been modified; please "
+                                       "apply your "
                                        "changes to the latest version and try again"));
 }
 
@@ -358,7 +369,8 @@ int api_delete_collection(struct api_call *c)
 {
     struct api_delete_opts o;
     struct api_filter f;
-    struct watch_list_opts lo = { .kind = c->route.kind->storage, .ns = c->route.ns, .keep = keep, .ctx = &f };
+    struct watch_list_opts lo = { .kind = c->route.kind->storage, .ns = c->route.ns, .keep = keep,
+                                  .ctx = &f };
     struct watch_list l;
     struct err err = ERR_INIT;
     int result = 0;
@@ -374,7 +386,8 @@ int api_delete_collection(struct api_call *c)
         struct object *last = NULL;
         bool gone;
 
-        result = api_delete_one(c, c->route.kind, object_ns(l.v[i]), object_name(l.v[i]), &o, &last, &gone);
+        result = api_delete_one(c, c->route.kind, object_ns(l.v[i]), object_name(l.v[i]), &o,
+                                &last, &gone);
         object_unref(last);
         if (result < 0 && c->status->code == 404) {
             c->status = NULL;
@@ -382,7 +395,8 @@ int api_delete_collection(struct api_call *c)
         }
     }
     if (result == 0) {
-        buf_fmt(&c->text, "{\"kind\":\"%sList\",\"apiVersion\":\"%s\",\"metadata\":{\"resourceVersion\":"
+        buf_fmt(&c->text,
+                "{\"kind\":\"%sList\",\"apiVersion\":\"%s\",\"metadata\":{\"resourceVersion\":"
                 "\"%lld\"},\"items\":[", c->route.kind->kind, kind_api_version(c->route.kind),
                 (long long)l.revision);
         for (size_t i = 0; i < l.len; i++) {

@@ -1,4 +1,5 @@
-/* api_discovery.c: what the server offers (legacy and aggregated discovery), its version and its health. */
+/* api_discovery.c: what the server offers (legacy and aggregated discovery), its version and its
+ * health. */
 #include "core/api/api_call.h"
 
 #include "core/base/b64.h"
@@ -10,7 +11,8 @@
 #include "gen/version.h"
 
 static const struct { unsigned bit; const char *name; } verbs[] = {
-    { VERB_CREATE, "create" }, { VERB_DELETE, "delete" }, { VERB_DELETECOLLECTION, "deletecollection" },
+    { VERB_CREATE, "create" }, { VERB_DELETE, "delete" }, { VERB_DELETECOLLECTION,
+                                                            "deletecollection" },
     { VERB_GET, "get" }, { VERB_LIST, "list" }, { VERB_PATCH, "patch" }, { VERB_UPDATE, "update" },
     { VERB_WATCH, "watch" },
 };
@@ -61,7 +63,8 @@ static bool is_served(const char *group, const char *version)
 /* First eight bytes of the digest of the stored form's name, as upstream. */
 static struct json *storage_hash(struct arena *a, const struct kind *k)
 {
-    const char *name = arena_printf(a, "%s/%s/%s", k->storage->group, k->storage->version, k->storage->kind);
+    const char *name = arena_printf(a, "%s/%s/%s", k->storage->group, k->storage->version,
+                                    k->storage->kind);
     unsigned char digest[CRYPTO_SHA256_BYTES];
     _cleanup_buf_ struct buf text = BUF_INIT;
 
@@ -107,7 +110,8 @@ static struct json *resource_list(struct arena *a, const char *group, const char
 {
     struct json *o = head(a, "APIResourceList", "v1"), *list = json_array(a);
 
-    json_set(a, o, "groupVersion", *group ? json_fmt(a, "%s/%s", group, version) : json_str(a, version));
+    json_set(a, o, "groupVersion", *group ? json_fmt(a, "%s/%s", group, version)
+             : json_str(a, version));
     for (unsigned i = 0; i < kind_count(); i++) {
         const struct kind *k = kind_by_id(i);
 
@@ -182,7 +186,8 @@ static struct json *core_versions(struct api_call *c)
 
 /* --- aggregated (apidiscovery.k8s.io/v2) */
 
-static struct json *response_kind(struct arena *a, const char *group, const char *version, const char *kind)
+static struct json *response_kind(struct arena *a, const char *group, const char *version,
+                                  const char *kind)
 {
     struct json *o = json_object(a);
 
@@ -211,7 +216,8 @@ static struct json *aggregated_resource(struct arena *a, const struct kind *k)
         struct json *one = json_object(a);
 
         json_set_str(a, one, "subresource", s->name);
-        json_set(a, one, "responseKind", response_kind(a, own ? "" : s->group, own ? "" : s->version,
+        json_set(a, one, "responseKind", response_kind(a, own ? "" : s->group,
+                                                       own ? "" : s->version,
                                                        s->kind));
         json_set(a, one, "verbs", verb_list(a, s->verbs));
         json_append(a, subs, one);
@@ -236,7 +242,8 @@ static struct json *aggregated_version(struct arena *a, const char *group, const
 
 static struct json *aggregated(struct arena *a, bool core)
 {
-    struct json *o = head(a, "APIGroupDiscoveryList", "apidiscovery.k8s.io/v2"), *items = json_array(a);
+    struct json *o = head(a, "APIGroupDiscoveryList", "apidiscovery.k8s.io/v2"),
+        *items = json_array(a);
 
     json_set(a, o, "metadata", json_object(a));
     for (unsigned g = 0; g < schema_group_count(); g++) {
@@ -320,6 +327,18 @@ static int health(struct api_call *c)
     return text(c, ready ? 200 : 500, out.p);
 }
 
+static const char *architecture(const char *machine)
+{
+    static const struct { const char *prefix, *name; } rows[] = {
+        { "x86_64", "amd64" }, { "aarch64", "arm64" }, { "arm", "arm" },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (str_starts(machine, rows[i].prefix))
+            return rows[i].name;
+    return machine;
+}
+
 static int version(struct api_call *c)
 {
     static const char full[] = INRO_VERSION;
@@ -338,12 +357,11 @@ static int version(struct api_call *c)
     json_set_str(c->a, o, "gitVersion", full);
     json_set_str(c->a, o, "gitCommit", INRO_COMMIT);
     json_set_str(c->a, o, "gitTreeState", "clean");
-    json_set_str(c->a, o, "buildDate", *INRO_COMMIT_DATE ? INRO_COMMIT_DATE : "1970-01-01T00:00:00Z");
+    json_set_str(c->a, o, "buildDate", *INRO_COMMIT_DATE ? INRO_COMMIT_DATE
+                 : "1970-01-01T00:00:00Z");
     json_set_str(c->a, o, "goVersion", "none");
     json_set_str(c->a, o, "compiler", "gcc");
-    json_set(c->a, o, "platform", json_fmt(c->a, "linux/%s", str_eq(host.machine, "x86_64") ? "amd64" :
-             str_eq(host.machine, "aarch64") ? "arm64" : str_starts(host.machine, "arm") ? "arm"
-                                                                                        : host.machine));
+    json_set(c->a, o, "platform", json_fmt(c->a, "linux/%s", architecture(host.machine)));
     c->tree = o;
     c->code = 200;
     return 0;
@@ -355,7 +373,8 @@ static int jwks(struct api_call *c)
 
     if (!str_empty(c->accept) && !strstr(c->accept, "jwk-set+json") && !strstr(c->accept, "*/*") &&
         !strstr(c->accept, "application/*")) {
-        struct status *s = status_new(c->a, 406, "NotAcceptable", "only the following media types are "
+        struct status *s = status_new(c->a, 406, "NotAcceptable",
+                                      "only the following media types are "
                                       "accepted: application/jwk-set+json");
 
         return api_fail(c, s);
@@ -394,7 +413,8 @@ static int openid(struct api_call *c)
 
 static int root(struct api_call *c)
 {
-    static const char *const fixed[] = { "/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2",
+    static const char *const fixed[] = { "/.well-known/openid-configuration", "/api", "/api/v1",
+                                         "/apis", "/healthz", "/livez", "/openapi/v2",
                                          "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version" };
     struct json *o = json_object(c->a), *list = json_array(c->a);
 
@@ -467,11 +487,13 @@ static int discover_group(struct api_call *c, const char *path)
 static int discover(struct api_call *c)
 {
     const char *p = c->path;
-    bool list = str_eq(p, "/apis") || str_eq(p, "/apis/");       /* upstream's does not look at the method */
+    /* upstream's does not look at the method */
+    bool list = str_eq(p, "/apis") || str_eq(p, "/apis/");
 
     if (!list && !str_eq(c->method, "GET")) {
         struct status *s = status_new(c->a, 405, "MethodNotAllowed",
-                                      "the server does not allow this method on the requested resource");
+                                      "the server does not allow this method on the requested "
+                                          "resource");
 
         s->kind = "";
         return api_fail(c, s);
@@ -489,9 +511,14 @@ static int discover(struct api_call *c)
 
 int api_nonresource(struct api_call *c)
 {
-    static const struct { const char *prefix; int (*run)(struct api_call *c); bool exact; } rows[] = {
+    static const struct {
+        const char *prefix;
+        int (*run)(struct api_call *c);
+        bool exact;
+    } rows[] = {
         { "/api", discover, false }, { "/livez", health, false }, { "/readyz", health, false },
-        { "/healthz", health, false }, { "/version", version, false }, { "/openapi", api_openapi, false },
+        { "/healthz", health, false }, { "/version", version, false },
+            { "/openapi", api_openapi, false },
         { "/openid/v1/jwks", jwks, true }, { "/", root, true },
         { "/.well-known/openid-configuration", openid, true },
     };
@@ -501,7 +528,8 @@ int api_nonresource(struct api_call *c)
 
         if (rows[i].exact ? str_eq(c->path, rows[i].prefix)
                           : strncmp(c->path, rows[i].prefix, len) == 0 &&
-                            (!c->path[len] || c->path[len] == '/' || str_eq(rows[i].prefix, "/api")))
+                            (!c->path[len] || c->path[len] == '/' ||
+                             str_eq(rows[i].prefix, "/api")))
             return rows[i].run(c);
     }
     return api_page_not_found(c);

@@ -8,12 +8,14 @@
 
 #include <stdio.h>
 
-#define CALL_REWRITE_BYTES (256u << 20)      /* a whole list as a tree, for YAML and pretty printing */
+/* a whole list as a tree, for YAML and pretty printing */
+#define CALL_REWRITE_BYTES (256u << 20)
 
 /* The TypeMeta every stored object begins with; list items go without it. */
 static size_t type_meta(char out[256], const struct kind *k)
 {
-    int n = snprintf(out, 256, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",", k->kind, kind_api_version(k));
+    int n = snprintf(out, 256, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",", k->kind,
+                     kind_api_version(k));
 
     check(n > 0 && n < 256);
     return (size_t)n;
@@ -52,7 +54,8 @@ static void write_partial(struct buf *b, struct api_call *c, struct object *o)
     _cleanup_(arena_freep) struct arena *a = arena_new(0);
     struct json *tree = object_tree(o, a);
 
-    buf_fmt(b, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/%s\",\"metadata\":",
+    buf_fmt(b,
+            "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/%s\",\"metadata\":",
             c->media.as_version);
     json_write(b, json_get(tree, "metadata"));
     buf_chr(b, '}');
@@ -85,7 +88,8 @@ static void table_head(struct buf *b, struct api_call *c, const char *list_meta,
     buf_str(b, ",\"rows\":[");
 }
 
-void api_encode_row_table(struct buf *b, struct api_call *c, struct object *o, const char *list_meta,
+void api_encode_row_table(struct buf *b, struct api_call *c, struct object *o,
+                          const char *list_meta,
                           bool columns)
 {
     table_head(b, c, list_meta, columns);

@@ -30,7 +30,8 @@ static unsigned fields_of(struct api_call *c, struct http_field out[FIELDS_MAX])
 {
     unsigned n = 0;
 
-    out[n++] = (struct http_field){ "Cache-Control", c->lasting ? "public, immutable" : "no-cache, private" };
+    out[n++] = (struct http_field){ "Cache-Control", c->lasting ? "public, immutable"
+                                    : "no-cache, private" };
     if (c->etag)
         out[n++] = (struct http_field){ "Etag", c->etag };
     if (c->status && c->status->retry_after_s)
@@ -47,7 +48,8 @@ void api_http_answer(struct api_call *c, struct http_req *req)
 {
     struct http_field fields[FIELDS_MAX];
     struct http_answer a = {
-        .status = c->code, .type = *c->text_type ? c->text_type : NULL, .fields = fields, .n_fields = fields_of(c, fields),
+        .status = c->code, .type = *c->text_type ? c->text_type : NULL, .fields = fields,
+            .n_fields = fields_of(c, fields),
         .body = c->text.p, .len = c->text.len, .release = free_call, .owner = c,
     };
 

@@ -39,7 +39,8 @@ static void call_done(struct api_call *c)
 
 static const enum api_verb verb_of[CLIENT_VERB_MAX] = {
     [CLIENT_GET] = API_GET, [CLIENT_CREATE] = API_CREATE, [CLIENT_UPDATE] = API_UPDATE,
-    [CLIENT_PATCH_MERGE] = API_PATCH, [CLIENT_PATCH_JSON] = API_PATCH, [CLIENT_PATCH_STRATEGIC] = API_PATCH,
+    [CLIENT_PATCH_MERGE] = API_PATCH, [CLIENT_PATCH_JSON] = API_PATCH,
+        [CLIENT_PATCH_STRATEGIC] = API_PATCH,
     [CLIENT_DELETE] = API_DELETE,
 };
 static const char *const patch_types[CLIENT_VERB_MAX] = {
@@ -86,7 +87,8 @@ static int do_req(struct client *client, const struct client_req *req, struct er
     struct api_call *c;
 
     if (req->subresource && !kind_sub(req->kind, req->subresource))
-        return err_set(err, ERR_INVALID, "%s has no subresource %s", req->kind->resource, req->subresource);
+        return err_set(err, ERR_INVALID, "%s has no subresource %s", req->kind->resource,
+                       req->subresource);
     c = api_call_new(self->api, client->loop);
     l = NEW(struct local_call);
     *l = (struct local_call){ self, req->on_done, req->ctx };
@@ -170,7 +172,8 @@ static void on_start(struct loop_timer *t)
     struct local_watch *w = container_of(t, struct local_watch, start);
     struct watch_cache *cache = w->owner->api->cache;
     const struct api_route *r = &w->scratch->route;
-    struct watch_list_opts lo = { .kind = r->kind->storage, .ns = r->ns, .keep = keep, .ctx = &w->filter };
+    struct watch_list_opts lo = { .kind = r->kind->storage, .ns = r->ns, .keep = keep,
+                                  .ctx = &w->filter };
     struct watch_cursor_opts co = { .kind = lo.kind, .ns = r->ns, .loop = w->owner->client.loop,
                                     .on_more = on_more, .ctx = w };
     struct watch_list l;
@@ -203,14 +206,16 @@ static struct client_watch *watch_free(struct client_watch *watch)
     return mem_free(w);
 }
 
-static int watch(struct client *client, struct client_watch **out, const struct client_watch_opts *o,
+static int watch(struct client *client, struct client_watch **out,
+                 const struct client_watch_opts *o,
                  struct err *err)
 {
     struct api_client *self = (struct api_client *)(void *)client;
     struct local_watch *w = NEW(struct local_watch);
     struct api_call *c = api_call_new(self->api, client->loop);
 
-    *w = (struct local_watch){ .watch.ops = client->ops, .owner = self, .scratch = c, .on_sync = o->on_sync,
+    *w = (struct local_watch){ .watch.ops = client->ops, .owner = self, .scratch = c,
+                               .on_sync = o->on_sync,
                                .on_event = o->on_event, .ctx = o->ctx };
     c->route = (struct api_route){ .verb = API_WATCH, .kind = o->kind, .name = "", .tail = "",
                                    .ns = arena_strdup(c->a, o->ns ? o->ns : "") };
@@ -237,7 +242,8 @@ static struct client *free_client(struct client *client)
 static const struct client_ops ops = { .do_req = do_req, .watch = watch, .watch_free = watch_free,
                                        .free = free_client };
 
-int api_client_new(struct client **out, struct api *api, struct loop *loop, const char *user, struct err *err)
+int api_client_new(struct client **out, struct api *api, struct loop *loop, const char *user,
+                   struct err *err)
 {
     struct api_client *self = NEW(struct api_client);
 

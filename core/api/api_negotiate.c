@@ -1,5 +1,5 @@
-/* api_negotiate.c: the Accept header -> the form of the answer. Protobuf is not offered yet: a client that prefers
- * it and also takes JSON gets JSON. */
+/* api_negotiate.c: the Accept header -> the form of the answer. Protobuf is not offered yet: a
+ * client that prefers it and also takes JSON gets JSON. */
 #include "core/api/api_call.h"
 
 #include <stdlib.h>
@@ -81,7 +81,8 @@ static bool set_media(struct api_media *m, const struct clause *cl)
 static bool set_as(struct api_media *m, const struct clause *cl)
 {
     static const char *const names[] = { [API_AS_TABLE] = "Table",
-        [API_AS_PARTIAL] = "PartialObjectMetadata", [API_AS_PARTIAL_LIST] = "PartialObjectMetadataList" };
+        [API_AS_PARTIAL] = "PartialObjectMetadata", [API_AS_PARTIAL_LIST] =
+            "PartialObjectMetadataList" };
 
     if (!cl->as.len)
         return true;

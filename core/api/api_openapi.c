@@ -1,5 +1,5 @@
-/* api_openapi.c: the schema as OpenAPI: /openapi/v2 whole, /openapi/v3 as an index and a document for each group and
- * version. kubectl explains and validates from it.
+/* api_openapi.c: the schema as OpenAPI: /openapi/v2 whole, /openapi/v3 as an index and a document
+ * for each group and version. kubectl explains and validates from it.
  */
 #include "core/api/api_call.h"
 #include "core/api/api_openapi.h"
@@ -40,7 +40,7 @@ static void group_paths(struct api_openapi_doc *d, const char *group)
     snprintf(path, sizeof(path), "/apis/%s/", group);
     snprintf(id, sizeof(id), "get%sAPIGroup", title);
     snprintf(tag, sizeof(tag), "%c%s", title[0] | 0x20, title + 1);
-    api_openapi_get(d, path, id, tag, DISCOVERY "APIGroup", false);
+    api_openapi_get(d, &(struct api_openapi_answer){ path, id, tag, DISCOVERY "APIGroup", false });
 }
 
 static bool is_served(const char *group, const char *version)
@@ -54,18 +54,23 @@ static bool is_served(const char *group, const char *version)
     return false;
 }
 
-/* What one document of v3 is about: "api", "api/v1", "apis", "apis/apps", "apis/apps/v1", "version". */
+/* What one document of v3 is about: "api", "api/v1", "apis", "apis/apps", "apis/apps/v1",
+ * "version". */
 static bool write_paths(struct api_openapi_doc *d, const char *name)
 {
-    const char *group = str_starts(name, "apis/") ? name + 5 : NULL, *slash = group ? strchr(group, '/') : NULL;
+    const char *group = str_starts(name, "apis/") ? name + 5 : NULL,
+        *slash = group ? strchr(group, '/') : NULL;
     char text[64];
 
     if (str_eq(name, "api")) {
-        api_openapi_get(d, "/api/", "getCoreAPIVersions", "core", DISCOVERY "APIVersions", false);
+        api_openapi_get(d, &(struct api_openapi_answer){ "/api/", "getCoreAPIVersions", "core",
+                                                         DISCOVERY "APIVersions", false });
     } else if (str_eq(name, "apis")) {
-        api_openapi_get(d, "/apis/", "getAPIVersions", "apis", DISCOVERY "APIGroupList", false);
+        api_openapi_get(d, &(struct api_openapi_answer){ "/apis/", "getAPIVersions", "apis",
+                                                         DISCOVERY "APIGroupList", false });
     } else if (str_eq(name, "version")) {
-        api_openapi_get(d, "/version/", "getCodeVersion", "version", "version.Info", true);
+        api_openapi_get(d, &(struct api_openapi_answer){ "/version/", "getCodeVersion", "version",
+                                                         "version.Info", true });
     } else if (str_eq(name, "api/v1")) {
         api_openapi_paths(d, "", "v1");
     } else if (slash && (size_t)(slash - group) < sizeof(text)) {
@@ -174,7 +179,8 @@ static void add_to_index(void *ctx, const char *name)
     api_openapi_close(&x->d, '}');
 }
 
-/* Every document must be made to know its hash: done once, the text is kept. Jobs of this key never run together. */
+/* Every document must be made to know its hash: done once, the text is kept. Jobs of this key
+ * never run together. */
 static void write_index(struct api_call *c)
 {
     struct buf *kept = &c->api->openapi_index;
@@ -197,7 +203,8 @@ static int answer_empty(struct api_call *c, int code)
     return 0;
 }
 
-/* A client that sent the hash may keep the document for ever; one that has it gets it no second time. */
+/* A client that sent the hash may keep the document for ever; one that has it gets it no second
+ * time. */
 static int answer_document(struct api_call *c)
 {
     const char *asked = api_query_get(&c->query, "hash"), *name = c->path + strlen("/openapi/v3/");

@@ -1,7 +1,7 @@
 /* core/api/api_openapi.h -- inside the room: one OpenAPI document being written.
  *
- * Documents are written straight to text, on a job thread, each time they are asked for: that takes milliseconds, and
- * an idle server keeps none of them.
+ * Documents are written straight to text, on a job thread, each time they are asked for: that takes
+ * milliseconds, and an idle server keeps none of them.
  */
 #ifndef CORE_API_API_OPENAPI_H
 #define CORE_API_API_OPENAPI_H
@@ -16,7 +16,8 @@ struct api_openapi_doc {
     struct buf *b;
     bool v2;
     const char *group, *version;             /* of a document about one; else NULL */
-    const struct schema_type *types[API_OPENAPI_TYPES_MAX];      /* to be defined, in the order they were met */
+    /* to be defined, in the order they were met */
+    const struct schema_type *types[API_OPENAPI_TYPES_MAX];
     unsigned n_types;
     unsigned scalars;                        /* bits by enum schema_base */
 };
@@ -25,7 +26,8 @@ struct api_openapi_doc {
 void api_openapi_key(struct api_openapi_doc *d, const char *key);
 void api_openapi_text(struct api_openapi_doc *d, const char *s);
 void api_openapi_member(struct api_openapi_doc *d, const char *key, const char *text);
-void api_openapi_open(struct api_openapi_doc *d, const char *key, char bracket);     /* key NULL: none */
+/* key NULL: none */
+void api_openapi_open(struct api_openapi_doc *d, const char *key, char bracket);
 void api_openapi_close(struct api_openapi_doc *d, char bracket);
 
 /* api_openapi_types.c: {"$ref": ...} to a type, which is then defined too. */
@@ -37,8 +39,8 @@ const struct schema_type *api_openapi_type_of(const char *gvk);          /* "app
 /* api_openapi_paths.c: members of "paths". */
 void api_openapi_paths(struct api_openapi_doc *d, const char *group, const char *version);
 /* A path with one GET that answers this type. */
-void api_openapi_get(struct api_openapi_doc *d, const char *path, const char *id, const char *tag,
-                     const char *type_id, bool json_only);
+struct api_openapi_answer { const char *path, *id, *tag, *type_id; bool json_only; };
+void api_openapi_get(struct api_openapi_doc *d, const struct api_openapi_answer *what);
 /* "RbacAuthorization" of "rbac.authorization.k8s.io", "Core" of "". */
 void api_openapi_group_title(char *out, size_t out_bytes, const char *group);
 

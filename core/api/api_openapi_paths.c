@@ -15,12 +15,15 @@
 
 /* --- query parameters: sets by what is done */
 
-static const char *const q_write[] = { "dryRun", "fieldManager", "fieldValidation", "pretty", NULL };
-static const char *const q_patch[] = { "dryRun", "fieldManager", "fieldValidation", "force", "pretty", NULL };
+static const char *const q_write[] = { "dryRun", "fieldManager", "fieldValidation", "pretty",
+                                       NULL };
+static const char *const q_patch[] = { "dryRun", "fieldManager", "fieldValidation", "force",
+                                       "pretty", NULL };
 static const char *const q_get[] = { "pretty", NULL };
 static const char *const q_list[] = {
     "allowWatchBookmarks", "continue", "fieldSelector", "labelSelector", "limit", "pretty",
-    "resourceVersion", "resourceVersionMatch", "sendInitialEvents", "shardSelector", "timeoutSeconds",
+    "resourceVersion", "resourceVersionMatch", "sendInitialEvents", "shardSelector",
+        "timeoutSeconds",
     "watch", NULL,
 };
 static const char *const q_delete[] = {
@@ -29,12 +32,14 @@ static const char *const q_delete[] = {
 };
 static const char *const q_delete_all[] = {
     "continue", "dryRun", "fieldSelector", "gracePeriodSeconds",
-    "ignoreStoreReadErrorWithClusterBreakingPotential", "labelSelector", "limit", "orphanDependents",
+    "ignoreStoreReadErrorWithClusterBreakingPotential", "labelSelector", "limit",
+        "orphanDependents",
     "pretty", "propagationPolicy", "resourceVersion", "resourceVersionMatch", "sendInitialEvents",
     "shardSelector", "timeoutSeconds", NULL,
 };
 static const char *const q_attach[] = { "container", "stderr", "stdin", "stdout", "tty", NULL };
-static const char *const q_exec[] = { "command", "container", "stderr", "stdin", "stdout", "tty", NULL };
+static const char *const q_exec[] = { "command", "container", "stderr", "stdin", "stdout", "tty",
+                                      NULL };
 static const char *const q_log[] = {
     "container", "follow", "insecureSkipTLSVerifyBackend", "limitBytes", "pretty", "previous",
     "sinceSeconds", "stream", "tailLines", "timestamps", NULL,
@@ -51,10 +56,12 @@ static const char *param_type(const char *name)
 {
     static const char *const booleans[] = {
         "allowWatchBookmarks", "sendInitialEvents", "watch", "force", "orphanDependents",
-        "ignoreStoreReadErrorWithClusterBreakingPotential", "stderr", "stdin", "stdout", "tty", "follow",
+        "ignoreStoreReadErrorWithClusterBreakingPotential", "stderr", "stdin", "stdout", "tty",
+            "follow",
         "insecureSkipTLSVerifyBackend", "previous", "timestamps",
     };
-    static const char *const integers[] = { "limit", "timeoutSeconds", "gracePeriodSeconds", "limitBytes",
+    static const char *const integers[] = { "limit", "timeoutSeconds", "gracePeriodSeconds",
+                                            "limitBytes",
                                             "sinceSeconds", "tailLines", "ports" };
 
     for (size_t i = 0; i < ARRAY_LEN(booleans); i++)
@@ -81,7 +88,8 @@ struct op {
     const char *group, *version, *kind;      /* of what it is about */
 };
 
-struct item { char path[256]; struct op ops[OPS_MAX]; unsigned n_ops; bool has_ns, has_name, has_tail; };
+struct item { char path[256]; struct op ops[OPS_MAX]; unsigned n_ops; bool has_ns, has_name,
+              has_tail; };
 
 static void write_param(struct api_openapi_doc *d, const char *in, const char *name)
 {
@@ -153,7 +161,8 @@ static const char *const *answer_types(enum op_answer form)
     return all[form];
 }
 
-static void write_answer(struct api_openapi_doc *d, const struct op *op, const char *code, const char *what)
+static void write_answer(struct api_openapi_doc *d, const struct op *op, const char *code,
+                         const char *what)
 {
     api_openapi_open(d, code, '{');
     api_openapi_member(d, "description", what);
@@ -184,7 +193,8 @@ static void write_answers(struct api_openapi_doc *d, const struct op *op)
 
 static void write_body(struct api_openapi_doc *d, const struct op *op)
 {
-    static const char *const patches[] = { "application/apply-patch+yaml", "application/json-patch+json",
+    static const char *const patches[] = { "application/apply-patch+yaml",
+                                           "application/json-patch+json",
                                            "application/merge-patch+json",
                                            "application/strategic-merge-patch+json" };
 
@@ -247,7 +257,8 @@ static void write_tag(struct api_openapi_doc *d, const char *group, const char *
     api_openapi_close(d, ']');
 }
 
-static void write_op(struct api_openapi_doc *d, const struct item *it, const struct op *op, const char *group,
+static void write_op(struct api_openapi_doc *d, const struct item *it, const struct op *op,
+                     const char *group,
                      const char *version)
 {
     api_openapi_open(d, op->method, '{');
@@ -268,7 +279,8 @@ static void write_op(struct api_openapi_doc *d, const struct item *it, const str
     api_openapi_close(d, '}');
 }
 
-static void write_item(struct api_openapi_doc *d, const struct item *it, const char *group, const char *version)
+static void write_item(struct api_openapi_doc *d, const struct item *it, const char *group,
+                       const char *version)
 {
     bool any = it->has_name || it->has_ns || it->has_tail;
 
@@ -312,7 +324,8 @@ static const struct schema_type *meta_type(const char *name)
     return schema_type_by_id(id);
 }
 
-static struct op *add(struct item *it, const struct about *a, const char *method, const char *action,
+static struct op *add(struct item *it, const struct about *a, const char *method,
+                      const char *action,
                       const char *const *params)
 {
     struct op *op;
@@ -324,7 +337,8 @@ static struct op *add(struct item *it, const struct about *a, const char *method
     return op;
 }
 
-static void set_id(struct op *op, const struct about *a, const char *verb, const char *middle, const char *tail)
+static void set_id(struct op *op, const struct about *a, const char *verb, const char *middle,
+                   const char *tail)
 {
     snprintf(op->id, sizeof(op->id), "%s%s%s%s%s%s%s", verb, a->group, a->version, middle,
              a->k->namespaced ? "Namespaced" : "", a->k->kind, tail);
@@ -361,7 +375,8 @@ static void write_collection(struct api_openapi_doc *d, const struct about *a)
     struct item it = { .has_ns = a->k->namespaced };
     struct op *op;
 
-    snprintf(it.path, sizeof(it.path), "%s%s/%s", a->base, it.has_ns ? "/namespaces/{namespace}" : "",
+    snprintf(it.path, sizeof(it.path), "%s%s/%s", a->base, it.has_ns ? "/namespaces/{namespace}"
+             : "",
              a->k->resource);
     if (a->k->verbs & VERB_LIST) {
         op = add(&it, a, "get", "list", q_list);
@@ -405,7 +420,8 @@ static void write_all_namespaces(struct api_openapi_doc *d, const struct about *
     snprintf(it.path, sizeof(it.path), "%s%s/%s", a->base, watch ? "/watch" : "", a->k->resource);
     op->answer = watch ? meta_type("WatchEvent") : a->list;
     op->form = ANSWER_LIST;
-    snprintf(op->id, sizeof(op->id), "%s%s%s%s%sForAllNamespaces", watch ? "watch" : "list", a->group,
+    snprintf(op->id, sizeof(op->id), "%s%s%s%s%sForAllNamespaces", watch ? "watch" : "list",
+             a->group,
              a->version, a->k->kind, watch ? "List" : "");
     write_item(d, &it, a->k->group, a->k->version);
 }
@@ -432,7 +448,8 @@ static void title(char *out, size_t out_bytes, const char *name)
     *out = (char)toupper(*out);
 }
 
-static void stream_op(struct item *it, const struct about *a, const char *method, const char *const *params)
+static void stream_op(struct item *it, const struct about *a, const char *method,
+                      const char *const *params)
 {
     struct op *op = add(it, a, method, "connect", params);
     char verb[16], sub[32];
@@ -448,7 +465,8 @@ static void stream_op(struct item *it, const struct about *a, const char *method
 
 static void write_stream(struct api_openapi_doc *d, const struct about *a, struct item *it)
 {
-    static const char *const methods[] = { "get", "post", "put", "delete", "patch", "head", "options" };
+    static const char *const methods[] = { "get", "post", "put", "delete", "patch", "head",
+                                           "options" };
     const char *const *params = q_get;
     bool proxy = str_eq(a->sub->name, "proxy");
     struct op *op;
@@ -550,15 +568,14 @@ static void write_kind(struct api_openapi_doc *d, const struct kind *k)
     }
 }
 
-void api_openapi_get(struct api_openapi_doc *d, const char *path, const char *id, const char *tag,
-                     const char *type_id, bool json_only)
+void api_openapi_get(struct api_openapi_doc *d, const struct api_openapi_answer *what)
 {
     const char *const *types = answer_types(ANSWER_ONE);
-    const struct schema_type *t = schema_type_by_id(type_id);
+    const struct schema_type *t = schema_type_by_id(what->type_id);
 
-    api_openapi_open(d, path, '{');
+    api_openapi_open(d, what->path, '{');
     api_openapi_open(d, "get", '{');
-    api_openapi_member(d, "operationId", id);
+    api_openapi_member(d, "operationId", what->id);
     api_openapi_open(d, "responses", '{');
     api_openapi_open(d, "200", '{');
     api_openapi_member(d, "description", "OK");
@@ -567,7 +584,7 @@ void api_openapi_get(struct api_openapi_doc *d, const char *path, const char *id
     } else {
         api_openapi_open(d, "content", '{');
         for (; *types; types++)
-            if (!json_only || str_eq(*types, "application/json"))
+            if (!what->json_only || str_eq(*types, "application/json"))
                 write_media(d, *types, t);
         api_openapi_close(d, '}');
     }
@@ -577,7 +594,7 @@ void api_openapi_get(struct api_openapi_doc *d, const char *path, const char *id
     api_openapi_close(d, '}');
     api_openapi_close(d, '}');
     api_openapi_open(d, "tags", '[');
-    api_openapi_text(d, tag);
+    api_openapi_text(d, what->tag);
     api_openapi_close(d, ']');
     api_openapi_close(d, '}');
     api_openapi_close(d, '}');
@@ -592,7 +609,8 @@ void api_openapi_paths(struct api_openapi_doc *d, const char *group, const char 
     snprintf(path, sizeof(path), *group ? "/apis/%s/%s/" : "/api%s/%s/", group, version);
     snprintf(id, sizeof(id), "get%s%sAPIResources", name, v);
     snprintf(tag, sizeof(tag), "%c%s_%s", tolower(*name), name + 1, version);
-    api_openapi_get(d, path, id, tag, "meta.v1.APIResourceList", false);
+    api_openapi_get(d, &(struct api_openapi_answer){ path, id, tag, "meta.v1.APIResourceList",
+                                                     false });
     for (unsigned i = 0; i < kind_count(); i++) {
         const struct kind *k = kind_by_id(i);
 

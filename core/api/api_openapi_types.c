@@ -262,7 +262,8 @@ static void write_field(struct api_openapi_doc *d, const struct schema_field *f)
 
 /* --- types */
 
-static void one_gvk(struct api_openapi_doc *d, const char *group, int group_len, const char *version,
+static void one_gvk(struct api_openapi_doc *d, const char *group, int group_len,
+                    const char *version,
                     const char *kind)
 {
     api_openapi_open(d, NULL, '{');

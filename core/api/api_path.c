@@ -28,7 +28,8 @@ static struct status *no_such_resource(struct arena *a)
 static int method_not_allowed(struct api_call *c)
 {
     struct status *s = status_new(c->a, 405, "MethodNotAllowed",
-                                  "the server does not allow this method on the requested resource");
+                                  "the server does not allow this method on the requested "
+                                      "resource");
 
     s->kind = "";
     return api_fail(c, s);
@@ -114,7 +115,8 @@ static int check_verb(struct api_call *c)
     const char *watch = api_query_get(&c->query, "watch");
 
     if (r->sub && r->sub->connect) {
-        if (!str_eq(c->method, "GET") && !str_eq(c->method, "POST") && !str_eq(r->sub->name, "proxy"))
+        if (!str_eq(c->method, "GET") && !str_eq(c->method, "POST") &&
+            !str_eq(r->sub->name, "proxy"))
             return method_not_allowed(c);
         r->verb = API_CONNECT;
         return 0;
@@ -139,7 +141,8 @@ static int resource_path(struct api_call *c, const struct parts *p, unsigned at,
 
     r->kind = find_kind(group, version, p->v[at]);
     if (!r->kind && str_eq(p->v[at], "bindings") && !*group && *r->ns && p->len == at + 1) {
-        r->kind = kind_pod();                    /* POST namespaces/NS/bindings names the pod in its body */
+        /* POST namespaces/NS/bindings names the pod in its body */
+        r->kind = kind_pod();
         r->sub = kind_sub(r->kind, "binding");
         if (!str_eq(c->method, "POST"))
             return method_not_allowed(c);
@@ -161,7 +164,8 @@ static int resource_path(struct api_call *c, const struct parts *p, unsigned at,
     return check_verb(c);
 }
 
-static int namespaces_path(struct api_call *c, const struct parts *p, unsigned at, const char *group,
+static int namespaces_path(struct api_call *c, const struct parts *p, unsigned at,
+                           const char *group,
                            const char *version)
 {
     struct api_route *r = &c->route;

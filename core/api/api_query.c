@@ -1,4 +1,5 @@
-/* api_query.c: the query of a request: decoding, and the typed options upstream calls ListOptions and so on. */
+/* api_query.c: the query of a request: decoding, and the typed options upstream calls
+ * ListOptions and so on. */
 #include "core/api/api_call.h"
 
 #include <stdlib.h>
@@ -65,7 +66,8 @@ const char *api_query_get(const struct api_query *q, const char *key)
     return NULL;
 }
 
-/* Go's conversion of a query text to bool: absent, "", "0" and "false" are false, all else is true. */
+/* Go's conversion of a query text to bool: absent, "", "0" and "false" are false, all else is
+ * true. */
 static bool flag(const struct api_call *c, const char *key)
 {
     const char *v = api_query_get(&c->query, key);
@@ -90,7 +92,8 @@ static const char *options_kind(const struct api_call *c)
 {
     static const char *const names[API_VERB_MAX] = {
         [API_GET] = "GetOptions", [API_LIST] = "ListOptions", [API_WATCH] = "ListOptions",
-        [API_CREATE] = "CreateOptions", [API_UPDATE] = "UpdateOptions", [API_PATCH] = "PatchOptions",
+        [API_CREATE] = "CreateOptions", [API_UPDATE] = "UpdateOptions",
+            [API_PATCH] = "PatchOptions",
         [API_DELETE] = "DeleteOptions", [API_DELETECOLLECTION] = "DeleteOptions",
         [API_CONNECT] = "ConnectOptions", [API_NONRESOURCE] = "Options",
     };
@@ -192,14 +195,16 @@ static void check_match(struct api_call *c, struct causes *causes)
     if (str_empty(o->rv_match))
         return;
     if (no_rv)
-        forbid(causes, field, "resourceVersionMatch is forbidden unless resourceVersion is provided");
+        forbid(causes, field, "resourceVersionMatch is forbidden unless resourceVersion is "
+               "provided");
     if (!str_empty(o->cont))
         forbid(causes, field, "resourceVersionMatch is forbidden when continue is provided");
     if (!str_eq(o->rv_match, "Exact") && !str_eq(o->rv_match, "NotOlderThan"))
         causes_add(causes, CAUSE_NOT_SUPPORTED, field, json_str(c->a, o->rv_match),
                    "supported values: \"Exact\", \"NotOlderThan\", \"\"");
     if (str_eq(o->rv_match, "Exact") && str_eq(o->rv, "0"))
-        forbid(causes, field, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+        forbid(causes, field, "resourceVersionMatch \"exact\" is forbidden for resourceVersion "
+               "\"0\"");
 }
 
 static void check_watch(struct api_call *c, struct causes *causes)
@@ -210,11 +215,13 @@ static void check_watch(struct api_call *c, struct causes *causes)
     bool fits = str_eq(o->rv_match, "NotOlderThan");
 
     if (o->has_send_initial && !fits)
-        forbid(causes, field, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+        forbid(causes, field, "sendInitialEvents requires setting resourceVersionMatch to "
+               "NotOlderThan");
     if (str_empty(o->rv_match))
         return;
     if (!o->has_send_initial)
-        forbid(causes, field, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+        forbid(causes, field, "resourceVersionMatch is forbidden for watch unless "
+               "sendInitialEvents is provided");
     if (!fits)
         causes_add(causes, CAUSE_NOT_SUPPORTED, field, json_str(c->a, o->rv_match),
                    "supported values: \"NotOlderThan\"");

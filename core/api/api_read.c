@@ -5,7 +5,8 @@
 
 #include <stdio.h>
 
-struct object *api_lookup(struct api *api, const struct kind *kind, const char *ns, const char *name)
+struct object *api_lookup(struct api *api, const struct kind *kind, const char *ns,
+                          const char *name)
 {
     return watch_cache_get(api->cache, kind->storage, kind->namespaced ? ns : "", name);
 }
@@ -34,7 +35,8 @@ int api_rv_parse(struct api_call *c, const char *text, int64_t *out)
         if (c->route.verb == API_WATCH)
             return api_fail(c, status_new(c->a, 500, "", "resourceVersion: Invalid value: \"%s\": "
                 "strconv.ParseUint: parsing \"%s\": invalid syntax", text, text));
-        return api_fail(c, status_bad_request(c->a, "invalid resource version: resourceVersion: Invalid "
+        return api_fail(c, status_bad_request(c->a, "invalid resource version: resourceVersion: "
+                                              "Invalid "
             "value: \"%s\": strconv.ParseUint: parsing \"%s\": invalid syntax", text, text));
     }
     if (c->route.verb != API_WATCH && *out > watch_cache_revision(c->api->cache))
@@ -82,7 +84,8 @@ void api_filter_deinit(struct api_filter *f)
 
 bool api_filter_keeps(const struct api_filter *f, struct object *o)
 {
-    return (!f->labels || selector_matches(f->labels, o)) && (!f->fields || fieldsel_matches(f->fields, o));
+    return (!f->labels || selector_matches(f->labels, o)) &&
+        (!f->fields || fieldsel_matches(f->fields, o));
 }
 
 static bool keep(void *ctx, struct object *o)
@@ -113,12 +116,15 @@ static int token_read(struct api_call *c, int64_t *rv, const char **start)
     if (json_parse(&tree, c->a, text.p, text.len, NULL, &err) < 0)
         return api_fail(c, status_bad_request(c->a, "continue key is not valid: %s", err.msg));
     if (!str_eq(json_get_str(tree, "v"), "meta.k8s.io/v1"))
-        return api_fail(c, status_bad_request(c->a, "continue key is not valid: server does not recognize "
-                                              "this encoded version \"%s\"", json_get_str(tree, "v")));
+        return api_fail(c, status_bad_request(c->a, "continue key is not valid: server does not "
+                                              "recognize "
+                                              "this encoded version \"%s\"",
+                                                  json_get_str(tree, "v")));
     *rv = json_get_int(tree, "rv", 0);
     *start = json_get_str(tree, "start");
     if (*rv == 0)
-        return api_fail(c, status_bad_request(c->a, "continue key is not valid: incorrect encoded start "
+        return api_fail(c, status_bad_request(c->a, "continue key is not valid: incorrect encoded "
+                                              "start "
                                               "resourceVersion (version meta.k8s.io/v1)"));
     if (str_empty(*start))
         return api_fail(c, status_bad_request(c->a, "continue key is not valid: encoded start key "
@@ -131,10 +137,14 @@ static int token_read(struct api_call *c, int64_t *rv, const char **start)
 static int expired(struct api_call *c, bool by_token)
 {
     return api_fail(c, status_expired(c->a, by_token ?
-        "The provided continue parameter is too old to display a consistent list result. You can start a new "
-        "list without the continue parameter, or use the continue token in this response to retrieve the "
-        "remainder of the results. Continuing with the provided token results in an inconsistent list - "
-        "objects that were created, modified, or deleted between the time the first chunk was returned and "
+        "The provided continue parameter is too old to display a consistent list result. You can "
+            "start a new "
+        "list without the continue parameter, or use the continue token in this response to "
+            "retrieve the "
+        "remainder of the results. Continuing with the provided token results in an inconsistent "
+            "list - "
+        "objects that were created, modified, or deleted between the time the first chunk was "
+            "returned and "
         "now may show up in the list." : "The resourceVersion for the provided list is too old."));
 }
 
@@ -217,7 +227,8 @@ static int list_from(struct api_call *c, struct watch_list_opts *o)
         return -1;
     if (rv && (str_eq(c->opt.rv_match, "Exact")))
         o->at = rv;
-    if (str_eq(c->opt.rv, "0"))              /* "any version": from the cache, which does not page */
+    /* "any version": from the cache, which does not page */
+    if (str_eq(c->opt.rv, "0"))
         o->limit = 0;
     return 0;
 }

@@ -1,4 +1,5 @@
-/* api_sub.c: subresources whose body is another kind: binding, eviction, scale; token is in api_token.c. */
+/* api_sub.c: subresources whose body is another kind: binding, eviction, scale; token is in
+ * api_token.c. */
 #include "core/api/api_call.h"
 
 #include "core/base/timefmt.h"
@@ -40,22 +41,26 @@ static int decode_sub(struct api_call *c, const char *group, const char *version
         const struct kind *known = kind_by_api_version(is_version ? is_version : want, is_kind);
         const char *v = is_version ? is_version : want, *slash = strrchr(v, '/');
 
-        return api_fail(c, status_bad_request(c->a, "%s in version \"%s\" cannot be handled as a %s: %s",
+        return api_fail(c, status_bad_request(c->a, "%s in version \"%s\" cannot be handled as a "
+                                              "%s: %s",
             is_kind, slash ? slash + 1 : v, kind, known
             ? arena_printf(c->a, "converting (%s.%s) to (%.*s.%s): unknown conversion",
-                           slash ? slash + 1 : v, is_kind, (int)strcspn(*group ? group : "core", "."),
+                           slash ? slash + 1 : v, is_kind, (int)strcspn(*group ? group : "core",
+                                                                        "."),
                            *group ? group : "core", kind)
             : arena_printf(c->a, "no kind \"%s\" is registered for version \"%s\" in scheme "
                            "\"pkg/api/legacyscheme/scheme.go:30\"", is_kind, v)));
     }
     if (codec_canonical(out, c->a, codec_type(id), raw, &c->notes, &err) < 0)
-        return api_fail(c, status_bad_request(c->a, "%s in version \"%s\" cannot be handled as a %s: %s",
+        return api_fail(c, status_bad_request(c->a, "%s in version \"%s\" cannot be handled as a "
+                                              "%s: %s",
                                               kind, version, kind, err.msg));
     return api_notes_settle(c, c->route.kind, "");
 }
 
 /* Reads, changes by `change`, compares and swaps; the new object goes to c->object. */
-static int modify(struct api_call *c, const char *name, int (*change)(struct api_call *, struct json *, void *),
+static int modify(struct api_call *c, const char *name, int (*change)(struct api_call *,
+                                                                      struct json *, void *),
                   void *arg)
 {
     const struct kind *kind = c->route.kind->storage;
@@ -81,14 +86,17 @@ static int modify(struct api_call *c, const char *name, int (*change)(struct api
         if (result <= 0)
             return result;
     }
-    return api_fail(c, status_conflict(c->a, c->route.kind, name, "the object has been modified; please "
+    return api_fail(c, status_conflict(c->a, c->route.kind, name,
+                                       "the object has been modified; please "
                                        "apply your changes to the latest version and try again"));
 }
 
-static void set_condition(struct api_call *c, struct json *pod, const char *type, const char *status,
+static void set_condition(struct api_call *c, struct json *pod, const char *type,
+                          const char *status,
                           const char *reason, const char *message)
 {
-    struct json *list = json_ensure_array(c->a, json_ensure_object(c->a, pod, "status"), "conditions");
+    struct json *list = json_ensure_array(c->a, json_ensure_object(c->a, pod, "status"),
+                                          "conditions");
     struct json *it, *cond = NULL;
     char now[TIMEFMT_BYTES];
 
@@ -118,7 +126,8 @@ static int refuse_binding(struct api_call *c, const char *name, const char *why)
 {
     struct status *s = status_conflict(c->a, c->route.kind, name, why);
 
-    s->message = arena_printf(c->a, "Operation cannot be fulfilled on pods/binding \"%s\": %s", name, why);
+    s->message = arena_printf(c->a, "Operation cannot be fulfilled on pods/binding \"%s\": %s",
+                              name, why);
     s->kind = "pods/binding";
     return api_fail(c, s);
 }
@@ -138,10 +147,12 @@ static int change_binding(struct api_call *c, struct json *pod, void *arg)
         return refuse_binding(c, name, arena_printf(c->a,
             "pod %s is being deleted, cannot be assigned to a host", name));
     if (!str_empty(node))
-        return refuse_binding(c, name, arena_printf(c->a, "pod %s is already assigned to node \"%s\"", name,
+        return refuse_binding(c, name, arena_printf(c->a, "pod %s is already assigned to node "
+                                                    "\"%s\"", name,
                                                     node));
     if (json_len(json_get(spec, "schedulingGates")))
-        return refuse_binding(c, name, arena_printf(c->a, "pod %s has non-empty .spec.schedulingGates",
+        return refuse_binding(c, name, arena_printf(c->a, "pod %s has non-empty "
+                                                    ".spec.schedulingGates",
                                                     name));
     json_set_str(c->a, spec, "nodeName", json_path_str(body, "target.name"));
     json_each_member(m, more)
@@ -161,9 +172,11 @@ static int bind_pod(struct api_call *c)
     name = json_path_str(body, "metadata.name");
     kind = json_path_str(body, "target.kind");
     if (*c->route.name && !str_eq(name, c->route.name))
-        return api_fail(c, status_bad_request(c->a, "name in URL does not match name in Binding object"));
+        return api_fail(c, status_bad_request(c->a, "name in URL does not match name in Binding "
+                                              "object"));
     if (!str_empty(kind) && !str_eq(kind, "Node"))
-        return api_fail(c, status_new(c->a, 500, "", "target.kind: Unsupported value: \"%s\": supported "
+        return api_fail(c, status_new(c->a, 500, "", "target.kind: Unsupported value: \"%s\": "
+                                      "supported "
                                       "values: \"Node\", \"<empty>\"", kind));
     if (str_empty(json_path_str(body, "target.name")))
         return api_fail(c, status_new(c->a, 500, "", "target.name: Required value"));
@@ -180,7 +193,8 @@ static int bind_pod(struct api_call *c)
 static int change_evicted(struct api_call *c, struct json *pod, void *arg)
 {
     (void)arg;
-    set_condition(c, pod, "DisruptionTarget", "True", "EvictionByEvictionAPI", "Eviction API: evicting");
+    set_condition(c, pod, "DisruptionTarget", "True", "EvictionByEvictionAPI",
+                  "Eviction API: evicting");
     return 0;
 }
 
@@ -196,7 +210,8 @@ static int evict(struct api_call *c)
         return -1;
     name = json_path_str(body, "metadata.name");
     if (!str_eq(name ? name : "", c->route.name))
-        return api_fail(c, status_bad_request(c->a, "name in URL does not match name in Eviction object"));
+        return api_fail(c, status_bad_request(c->a, "name in URL does not match name in Eviction "
+                                              "object"));
     opts = json_get(body, "deleteOptions");
     o.has_grace = json_get(opts, "gracePeriodSeconds") != NULL;
     o.grace_s = json_get_int(opts, "gracePeriodSeconds", 0);
@@ -232,7 +247,8 @@ static const char *selector_text(struct api_call *c, const struct json *selector
 
 static struct json *scale_of(struct api_call *c, const struct json *tree)
 {
-    static const char *const copied[] = { "name", "namespace", "uid", "resourceVersion", "creationTimestamp" };
+    static const char *const copied[] = { "name", "namespace", "uid", "resourceVersion",
+                                          "creationTimestamp" };
     struct json *s = json_object(c->a), *meta = json_object(c->a), *spec = json_object(c->a);
     struct json *status = json_object(c->a), *from = json_get(tree, "metadata");
     const char *selector = selector_text(c, json_path(tree, "spec.selector"));
@@ -268,7 +284,8 @@ static int patch_scale(struct api_call *c, const struct json *now, struct json *
     else if (strstr(type, "strategic") || strstr(type, "merge-patch"))
         result = patch_merge(&raw, c->a, now, patch, &err);
     else {
-        struct status *s = status_new(c->a, 415, "UnsupportedMediaType", "415: Unsupported Media Type");
+        struct status *s = status_new(c->a, 415, "UnsupportedMediaType",
+                                      "415: Unsupported Media Type");
 
         s->kind = "";
         return api_fail(c, s);
@@ -278,7 +295,8 @@ static int patch_scale(struct api_call *c, const struct json *now, struct json *
     if (codec_canonical(out, c->a, codec_type("autoscaling.v1.Scale"), raw, &c->notes, &err) < 0) {
         struct causes causes = { .a = c->a };
 
-        causes_add(&causes, CAUSE_INVALID, "patch", json_strn(c->a, c->body.p, c->body.len), "%s", err.msg);
+        causes_add(&causes, CAUSE_INVALID, "patch", json_strn(c->a, c->body.p, c->body.len), "%s",
+                   err.msg);
         return api_fail(c, status_invalid_gk(c->a, "", "", "", &causes));
     }
     return api_notes_settle(c, c->route.kind, "patch");
@@ -287,12 +305,14 @@ static int patch_scale(struct api_call *c, const struct json *now, struct json *
 static int check_scale(struct api_call *c, const struct json *scale, const struct json *tree)
 {
     const char *rv = json_path_str(scale, "metadata.resourceVersion");
-    const char *uid = json_path_str(scale, "metadata.uid"), *name = json_path_str(scale, "metadata.name");
+    const char *uid = json_path_str(scale, "metadata.uid"), *name =
+        json_path_str(scale, "metadata.name");
     int64_t replicas = json_get_int(json_get(scale, "spec"), "replicas", 0);
     struct causes causes = { .a = c->a };
 
     if (!str_eq(name ? name : "", c->route.name))
-        return api_fail(c, status_bad_request(c->a, "the name of the object (%s) does not match the name on "
+        return api_fail(c, status_bad_request(c->a, "the name of the object (%s) does not match "
+                                              "the name on "
                                               "the URL (%s)", name ? name : "", c->route.name));
     if (replicas < 0) {
         causes_add(&causes, CAUSE_INVALID, "spec.replicas", json_int(c->a, replicas),
@@ -304,15 +324,18 @@ static int check_scale(struct api_call *c, const struct json *scale, const struc
             "Precondition failed: UID in precondition: %s, UID in object meta: %s", uid,
             json_path_str(tree, "metadata.uid"))));
     if (!str_empty(rv) && !str_eq(rv, json_path_str(tree, "metadata.resourceVersion")))
-        return api_fail(c, status_conflict(c->a, c->route.kind, c->route.name, "the object has been modified; "
-                                           "please apply your changes to the latest version and try again"));
+        return api_fail(c, status_conflict(c->a, c->route.kind, c->route.name,
+                                           "the object has been modified; "
+                                           "please apply your changes to the latest version and "
+                                               "try again"));
     return 0;
 }
 
 static int change_scale(struct api_call *c, struct json *tree, void *arg)
 {
     struct json *scale = arg, *old = json_clone(c->a, tree);
-    struct rules_ctx ctx = { .a = c->a, .env = c->api->env, .ns = c->route.ns, .subresource = "scale" };
+    struct rules_ctx ctx = { .a = c->a, .env = c->api->env, .ns = c->route.ns,
+                             .subresource = "scale" };
 
     if (!scale && patch_scale(c, scale_of(c, tree), &scale) < 0)
         return -1;
@@ -358,5 +381,6 @@ int api_subresource(struct api_call *c)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (str_eq(rows[i].name, c->route.sub->name))
             return rows[i].run(c);
-    return api_get(c);                       /* status, ephemeralcontainers, resize: the object itself */
+    /* status, ephemeralcontainers, resize: the object itself */
+    return api_get(c);
 }

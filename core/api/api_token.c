@@ -8,18 +8,21 @@
 #define TOKEN_DEFAULT_S 3600
 #define TOKEN_MAX_S (1ll << 32)
 #define TOKEN_YEAR_S (365ll * 24 * 3600)
-#define TOKEN_POD_S 3607                     /* what pods ask for: such tokens live a year, warned about after */
+/* what pods ask for: such tokens live a year, warned about after */
+#define TOKEN_POD_S 3607
 
 struct bound { const char *kind, *name, *uid; };
 
 static int check_request(struct api_call *c, const struct json *body)
 {
-    const char *name = json_path_str(body, "metadata.name"), *ns = json_path_str(body, "metadata.namespace");
+    const char *name = json_path_str(body, "metadata.name"),
+        *ns = json_path_str(body, "metadata.namespace");
     int64_t seconds = json_get_int(json_get(body, "spec"), "expirationSeconds", TOKEN_DEFAULT_S);
     struct causes causes = { .a = c->a };
 
     if (!str_empty(ns) && !str_eq(ns, c->route.ns))
-        return api_fail(c, status_bad_request(c->a, "the namespace of the provided object does not match "
+        return api_fail(c, status_bad_request(c->a, "the namespace of the provided object does not "
+                                              "match "
                                               "the namespace sent on the request"));
     if (!str_empty(name) && !str_eq(name, c->route.name))
         causes_add(&causes, CAUSE_INVALID, "metadata.name", json_str(c->a, name),
@@ -31,7 +34,8 @@ static int check_request(struct api_call *c, const struct json *body)
         causes_add(&causes, CAUSE_INVALID, "spec.expirationSeconds", json_int(c->a, seconds),
                    "may not specify a duration larger than 2^32 seconds");
     if (causes.len)
-        return api_fail(c, status_invalid_gk(c->a, "authentication.k8s.io", "TokenRequest", c->route.name,
+        return api_fail(c, status_invalid_gk(c->a, "authentication.k8s.io", "TokenRequest",
+                                             c->route.name,
                                              &causes));
     return 0;
 }
@@ -53,7 +57,8 @@ static int find_bound(struct api_call *c, const struct json *ref, struct bound *
     else if (str_eq(kind, "Node"))
         k = kind_node();
     if (!k)
-        return api_fail(c, status_bad_request(c->a, "cannot bind token to object of type %s, Kind=%s",
+        return api_fail(c, status_bad_request(c->a, "cannot bind token to object of type %s, "
+                                              "Kind=%s",
             !version ? "/" : strchr(version, '/') ? version : arena_printf(c->a, "/%s", version),
             kind ? kind : ""));
     o = api_lookup(c->api, k, c->route.ns, name ? name : "");
@@ -62,8 +67,11 @@ static int find_bound(struct api_call *c, const struct json *ref, struct bound *
     *out = (struct bound){ kind, name, arena_strdup(c->a, object_uid(o)) };
     object_unref(o);
     if (!str_empty(uid) && !str_eq(uid, out->uid))
-        return api_fail(c, status_conflict(c->a, k, name, arena_printf(c->a, "the UID in the bound object "
-            "reference (%s) does not match the UID in record. The object might have been deleted and then "
+        return api_fail(c, status_conflict(c->a, k, name, arena_printf(c->a,
+                                                                       "the UID in the bound "
+                                                                           "object "
+            "reference (%s) does not match the UID in record. The object might have been deleted "
+                "and then "
             "recreated", uid)));
     return 0;
 }
@@ -93,13 +101,15 @@ static struct json *claims_of(struct api_call *c, struct object *sa, const struc
         json_set_str(a, b, "name", bound->name);
         json_set_str(a, b, "uid", bound->uid);
         json_set(a, k8s, str_eq(bound->kind, "Pod") ? "pod" : str_eq(bound->kind, "Node") ? "node"
-                                                                                       : "secret", b);
+                                                                                       : "secret",
+                                                                                           b);
     }
     if (pod)
         json_set_int(a, k8s, "warnafter", now + seconds);
     json_set(a, claims, "kubernetes.io", k8s);
     json_set_int(a, claims, "nbf", now);
-    json_set(a, claims, "sub", json_fmt(a, "system:serviceaccount:%s:%s", object_ns(sa), object_name(sa)));
+    json_set(a, claims, "sub", json_fmt(a, "system:serviceaccount:%s:%s", object_ns(sa),
+                                        object_name(sa)));
     return claims;
 }
 
@@ -144,13 +154,16 @@ static struct json *decode_request(struct api_call *c)
     if (api_decode_raw(c, &raw) < 0)
         return NULL;
     if (json_get(raw, "kind") && !str_eq(json_get_str(raw, "kind"), "TokenRequest")) {
-        api_fail(c, status_bad_request(c->a, "%s in version \"v1\" cannot be handled as a TokenRequest: "
+        api_fail(c, status_bad_request(c->a, "%s in version \"v1\" cannot be handled as a "
+                                       "TokenRequest: "
             "converting (v1.%s) to (authentication.TokenRequest): unknown conversion",
             json_get_str(raw, "kind"), json_get_str(raw, "kind")));
         return NULL;
     }
-    if (codec_canonical(&body, c->a, codec_type("authentication.v1.TokenRequest"), raw, &c->notes, &err) < 0) {
-        api_fail(c, status_bad_request(c->a, "TokenRequest in version \"v1\" cannot be handled as a "
+    if (codec_canonical(&body, c->a, codec_type("authentication.v1.TokenRequest"), raw, &c->notes,
+                        &err) < 0) {
+        api_fail(c, status_bad_request(c->a, "TokenRequest in version \"v1\" cannot be handled as "
+                                       "a "
                                        "TokenRequest: %s", err.msg));
         return NULL;
     }
@@ -191,7 +204,8 @@ int api_token(struct api_call *c)
 
 /* --- authentication */
 
-static bool still_there(struct api *api, const struct kind *k, const char *ns, const struct json *ref)
+static bool still_there(struct api *api, const struct kind *k, const char *ns,
+                        const struct json *ref)
 {
     struct object *o;
     bool same;

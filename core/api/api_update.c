@@ -1,6 +1,8 @@
-/* api_update.c: PUT and PATCH, of the object and of its status and other subresources of the same kind.
+/* api_update.c: PUT and PATCH, of the object and of its status and other subresources of the same
+ * kind.
  *
- *   read old -> new body or patched old -> default -> checks -> prepare -> admit -> validate -> compare-and-swap
+ *   read old -> new body or patched old -> default -> checks -> prepare -> admit -> validate ->
+ * compare-and-swap
  *
  * A conflict in the last step starts over, unless the client named the version it meant.
  */
@@ -50,8 +52,10 @@ static int patch_type(struct api_call *c, enum patch_type *out)
         *out = rows[i].is;
         return 0;
     }
-    if (slice_is(first, "application/apply-patch+yaml") || slice_is(first, "application/apply-patch+cbor"))
-        return api_fail(c, status_new(c->a, 415, "UnsupportedMediaType", "server-side apply is not served "
+    if (slice_is(first, "application/apply-patch+yaml") || slice_is(first,
+                                                                    "application/apply-patch+cbor"))
+        return api_fail(c, status_new(c->a, 415, "UnsupportedMediaType",
+                                      "server-side apply is not served "
             "by this release; use client-side apply (kubectl apply without --server-side)"));
     s = status_new(c->a, 415, "UnsupportedMediaType", "415: Unsupported Media Type");
     s->kind = "";
@@ -85,13 +89,16 @@ static int parse_patch(struct update *u)
     if (codec_parse(&u->body, c->a, MEDIA_PATCH, c->body, &c->notes, &err) < 0)
         return api_fail(c, status_bad_request(c->a, "error decoding patch: %s", err.msg));
     if (u->patch == PATCH_JSON && !json_is(u->body, JSON_ARRAY))
-        return api_fail(c, status_bad_request(c->a, "error decoding patch: json: cannot unmarshal %s into "
+        return api_fail(c, status_bad_request(c->a, "error decoding patch: json: cannot unmarshal "
+                                              "%s into "
             "Go value of type jsonpatch.Patch", json_type_name((int)u->body->type)));
     if (u->patch == PATCH_JSON && json_len(u->body) > PATCH_JSON_OPS_MAX)
-        return api_fail(c, status_new(c->a, 413, "RequestEntityTooLarge", "The allowed maximum operations "
+        return api_fail(c, status_new(c->a, 413, "RequestEntityTooLarge",
+                                      "The allowed maximum operations "
             "in a JSON patch is %d, got %zu", PATCH_JSON_OPS_MAX, json_len(u->body)));
     if (u->patch != PATCH_JSON && !json_is(u->body, JSON_OBJECT) && !json_is(u->body, JSON_NULL))
-        return api_fail(c, status_bad_request(c->a, "error decoding patch: json: cannot unmarshal %s into "
+        return api_fail(c, status_bad_request(c->a, "error decoding patch: json: cannot unmarshal "
+                                              "%s into "
             "Go value of type map[string]interface {}", json_type_name((int)u->body->type)));
     if (u->patch == PATCH_JSON)
         note_operations(c, u->body);
@@ -111,7 +118,8 @@ static int patch_failed(struct api_call *c, const struct err *err, enum patch_ty
     }
     if (err->code == ERR_INVALID)
         return api_fail(c, status_bad_request(c->a, "%s", err->msg));
-    return api_fail(c, status_new(c->a, err->code == ERR_UNSUPPORTED ? 422 : 500, "", "%s", err->msg));
+    return api_fail(c, status_new(c->a, err->code == ERR_UNSUPPORTED ? 422 : 500, "", "%s",
+                                  err->msg));
 }
 
 static int bad_patch(struct api_call *c, const char *why)
@@ -132,7 +140,8 @@ static int check_kind(struct update *u, const struct json *raw)
         return 0;
     return bad_patch(u->c, arena_printf(u->c->a, "unable to decode %s %s into %s",
                                         version ? version : kind_api_version(u->kind),
-                                        kind ? kind : u->kind->kind, api_internal_type(u->c->a, u->kind)));
+                                        kind ? kind : u->kind->kind,
+                                            api_internal_type(u->c->a, u->kind)));
 }
 
 /* The object as the client sees it -> patched -> canonical. */
@@ -175,9 +184,11 @@ static int check_identity(struct update *u)
 
     if (!*name)
         return api_fail(c, status_bad_request(c->a, "the name of the object (%s based on URL) was "
-                                              "undeterminable: name must be provided", c->route.name));
+                                              "undeterminable: name must be provided",
+                                                  c->route.name));
     if (!str_eq(name, c->route.name))
-        return api_fail(c, status_bad_request(c->a, "the name of the object (%s) does not match the name on "
+        return api_fail(c, status_bad_request(c->a, "the name of the object (%s) does not match "
+                                              "the name on "
                                               "the URL (%s)", name, c->route.name));
     if (!u->kind->namespaced) {
         json_del(json_get(u->new_tree, "metadata"), "namespace");
@@ -234,7 +245,8 @@ static int check_uid(struct update *u)
     return api_fail(c, status_conflict(c->a, u->kind, c->route.name, arena_printf(c->a,
         "StorageError: invalid object, Code: 4, Key: /registry/%s/%s%s%s, ResourceVersion: 0, "
         "AdditionalErrorMsg: Precondition failed: UID in precondition: %s, UID in object meta: %s",
-        u->kind->resource, c->route.ns, *c->route.ns ? "/" : "", c->route.name, uid, object_uid(u->old))));
+        u->kind->resource, c->route.ns, *c->route.ns ? "/" : "", c->route.name, uid,
+            object_uid(u->old))));
 }
 
 /* --- the end of a try */
@@ -291,9 +303,11 @@ static int admit_and_validate(struct update *u)
     struct rules_ctx ctx = { .a = c->a, .env = c->api->env, .ns = c->route.ns, .subresource = sub,
                              .dry_run = c->opt.dry_run, .warnings = &c->warnings };
     struct admit_request r = {
-        .a = c->a, .env = c->api->env, .lookup = &c->api->lookup, .verb = ADMIT_UPDATE, .kind = u->store,
+        .a = c->a, .env = c->api->env, .lookup = &c->api->lookup, .verb = ADMIT_UPDATE,
+            .kind = u->store,
         .subresource = sub, .ns = c->route.ns, .name = c->route.name, .user = c->user.name,
-        .object = u->new_tree, .old = u->old_tree, .dry_run = c->opt.dry_run, .warnings = &c->warnings,
+        .object = u->new_tree, .old = u->old_tree, .dry_run = c->opt.dry_run,
+            .warnings = &c->warnings,
     };
     struct causes causes = { .a = c->a };
     struct json *seen, *seen_old;

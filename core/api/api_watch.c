@@ -1,5 +1,6 @@
-/* api_watch.c: a watch over HTTP: a cursor of the watch cache on a connection. No thread waits for it: the cursor says
- * "there is more", the connection says "I have room", and each takes what it can.
+/* api_watch.c: a watch over HTTP: a cursor of the watch cache on a connection. No thread waits for
+ * it: the cursor says "there is more", the connection says "I have room", and each takes what it
+ * can.
  */
 #include "core/api/api_call.h"
 
@@ -69,12 +70,15 @@ static void send_bookmark(struct api_watch *w, int64_t rv, bool initial_end)
         kind = "Table";
         version = "meta.k8s.io/v1";
     }
-    buf_fmt(&b, "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{"
+    buf_fmt(&b,
+            "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"%s\",\"apiVersion\":\"%s\","
+            "\"metadata\":{"
             "\"resourceVersion\":\"%lld\"", kind, version, (long long)rv);
     if (c->media.as == API_AS_TABLE)
         buf_str(&b, "},\"columnDefinitions\":null,\"rows\":[]}}\n");
     else
-        buf_fmt(&b, "%s}}}\n", initial_end ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}"
+        buf_fmt(&b, "%s}}}\n",
+                initial_end ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}"
                                          : "");
     http_stream_write(w->req, b.p, b.len);
     w->claimed = rv;
@@ -103,7 +107,8 @@ static struct object *last_seen(struct api_watch *w, const struct watch_event *e
     (void)w;
     snprintf(rv, sizeof(rv), "%lld", (long long)e->revision);
     api_stamp_rv(a, tree, rv);
-    return object_from_tree(&o, object_kind(e->prev), tree, 0, NULL) == 0 ? o : object_ref(e->object);
+    return object_from_tree(&o, object_kind(e->prev), tree, 0, NULL) == 0 ? o
+        : object_ref(e->object);
 }
 
 static bool name_fits(struct api_watch *w, struct object *o)
@@ -147,7 +152,8 @@ static void pump(void *ctx)
         struct watch_event *e = NULL;
 
         if (watch_cursor_next(w->cursor, &e, &err) < 0) {
-            send_status(w, status_expired(w->call->a, "too old resource version: the watch fell behind"));
+            send_status(w, status_expired(w->call->a, "too old resource version: the watch fell "
+                                          "behind"));
             finish(w);
             return;
         }
@@ -196,7 +202,8 @@ static bool keep(void *ctx, struct object *o)
 static int send_present(struct api_watch *w, int64_t *rv, struct err *err)
 {
     struct api_call *c = w->call;
-    struct watch_list_opts o = { .kind = c->route.kind->storage, .ns = c->route.ns, .keep = keep, .ctx = w };
+    struct watch_list_opts o = { .kind = c->route.kind->storage, .ns = c->route.ns, .keep = keep,
+                                 .ctx = w };
     struct watch_list l;
 
     if (watch_cache_list(&l, c->api->cache, &o, err) < 0)
@@ -211,7 +218,8 @@ static int send_present(struct api_watch *w, int64_t *rv, struct err *err)
 static int open_cursor(struct api_watch *w, int64_t after, struct err *err)
 {
     struct api_call *c = w->call;
-    struct watch_cursor_opts o = { .kind = c->route.kind->storage, .ns = c->route.ns, .after = after,
+    struct watch_cursor_opts o = { .kind = c->route.kind->storage, .ns = c->route.ns,
+                                   .after = after,
                                    .loop = c->home, .on_more = pump, .ctx = w };
 
     return watch_cursor_new(&w->cursor, c->api->cache, &o, err);
@@ -245,7 +253,8 @@ static void run(struct api_watch *w, int64_t rv)
 
     begin_stream(w);
     loop_timer_set(c->home, &w->end, lifetime_ms(c), on_end);
-    if (c->media.as == API_AS_PARTIAL_LIST) {            /* events are single objects: no such form */
+    /* events are single objects: no such form */
+    if (c->media.as == API_AS_PARTIAL_LIST) {
         finish(w);
         return;
     }
@@ -253,7 +262,8 @@ static void run(struct api_watch *w, int64_t rv)
         rv = watch_cache_revision(c->api->cache);
     w->claimed = rv;
     if ((initial && send_present(w, &rv, &err) < 0) || open_cursor(w, rv, &err) < 0) {
-        send_status(w, status_expired(c->a, arena_printf(c->a, "too old resource version: %lld (%lld)",
+        send_status(w, status_expired(c->a, arena_printf(c->a,
+                                                         "too old resource version: %lld (%lld)",
             (long long)rv, (long long)watch_cache_compacted(c->api->cache))));
         finish(w);
         return;

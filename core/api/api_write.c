@@ -29,15 +29,16 @@ const struct api_strategy *api_strategy_of(const struct kind *kind)
 }
 
 /* Upstream names the internal kind, whatever version was asked. */
-int api_invalid(struct api_call *c, const struct kind *kind, const char *name, const struct causes *causes)
+int api_invalid(struct api_call *c, const struct kind *kind, const char *name,
+                const struct causes *causes)
 {
     if (!causes->len)
         return 0;
     return api_fail(c, status_invalid(c->a, kind->storage, name, causes));
 }
 
-/* Two kinds of different groups may share their objects and yet follow rules of their own (events): the tree as the
- * asked kind sees it. */
+/* Two kinds of different groups may share their objects and yet follow rules of their own (events):
+ * the tree as the asked kind sees it. */
 const struct kind *api_rules_view(struct api_call *c, const struct kind *kind, struct json **tree)
 {
     if (!*tree || str_eq(kind->group, kind->storage->group))
@@ -79,7 +80,8 @@ static int check_namespace(struct api_call *c, const struct kind *kind, struct j
         return 0;
     }
     if (*ns && !str_eq(ns, c->route.ns))
-        return api_fail(c, status_bad_request(c->a, "the namespace of the provided object does not match "
+        return api_fail(c, status_bad_request(c->a, "the namespace of the provided object does not "
+                                              "match "
                                               "the namespace sent on the request"));
     json_set_str(c->a, meta, "namespace", c->route.ns);
     return 0;
@@ -87,7 +89,8 @@ static int check_namespace(struct api_call *c, const struct kind *kind, struct j
 
 static void fill_metadata(struct api_call *c, struct json *meta)
 {
-    static const char *const dropped[] = { "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink",
+    static const char *const dropped[] = { "deletionTimestamp", "deletionGracePeriodSeconds",
+                                           "selfLink",
                                            "resourceVersion", "managedFields" };
     char uid[UUID_BYTES], now[TIMEFMT_BYTES];
 
@@ -99,7 +102,8 @@ static void fill_metadata(struct api_call *c, struct json *meta)
     json_set_str(c->a, meta, "creationTimestamp", now);
 }
 
-static struct admit_request admit_request(struct api_call *c, const struct kind *kind, struct json *tree,
+static struct admit_request admit_request(struct api_call *c, const struct kind *kind,
+                                          struct json *tree,
                                           const struct json *old)
 {
     return (struct admit_request){
@@ -217,7 +221,8 @@ int api_create_by_put(struct api_call *c, struct json *tree)
     if (*text_of(meta, "uid") || (*rv && !str_eq(rv, "0")))
         return api_fail(c, status_conflict(c->a, c->route.kind, c->route.name,
             arena_printf(c->a, "StorageError: invalid object, Code: 4, Key: /registry/%s/%s/%s, "
-                "ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: %s, UID in "
+                "ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: "
+                    "%s, UID in "
                 "object meta: ", c->route.kind->resource, c->route.ns, c->route.name,
                 text_of(meta, "uid"))));
     json_del(meta, "resourceVersion");

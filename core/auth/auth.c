@@ -33,7 +33,8 @@ void auth_user_of_cert(struct auth_user *out, struct arena *a, const struct cryp
     add_group(out, "system:authenticated");
 }
 
-void auth_user_of_service_account(struct auth_user *out, struct arena *a, const char *ns, const char *name,
+void auth_user_of_service_account(struct auth_user *out, struct arena *a, const char *ns,
+                                  const char *name,
                                   const char *uid)
 {
     *out = (struct auth_user){ .name = arena_printf(a, "system:serviceaccount:%s:%s", ns, name),
@@ -107,7 +108,8 @@ static bool resource_is(const char *row, const struct auth_request *r)
 
 static bool path_allowed(const struct auth_user *u, const char *path)
 {
-    static const char *const anyone[] = { "/livez", "/readyz", "/healthz", "/version", "/version/" };
+    static const char *const anyone[] = { "/livez", "/readyz", "/healthz", "/version",
+                                          "/version/" };
     static const char *const known[] = { "/api", "/apis", "/openapi" };
 
     if (auth_user_in(u, "system:masters"))

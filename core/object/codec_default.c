@@ -245,12 +245,18 @@ static void node_status_defaults(struct json *obj, struct arena *a, const struct
         codec_default_put(obj, a, t, "allocatable", json_clone(a, capacity));
 }
 
-/* A single address and the list whose first it is: the list wins where they agree, the single one where not. */
-static void address_pair(struct json *obj, struct arena *a, const struct schema_type *t, const char *one,
-                         const char *many, bool plain)
+/* A single address and the list whose first it is: the list wins where they agree, the single
+ * one where not. */
+struct pair { const char *one, *many; bool plain; /* texts, not objects with "ip" */ };
+
+static void address_pair(struct json *obj, struct arena *a, const struct schema_type *t,
+                         const struct pair *p)
 {
+    const char *one = p->one, *many = p->many;
+    bool plain = p->plain;
     const struct json *first = json_at(json_get(obj, many), 0);
-    const char *ip = json_get_str(obj, one), *listed = plain ? json_text(first) : json_get_str(first, "ip");
+    const char *ip = json_get_str(obj, one), *listed = plain ? json_text(first)
+        : json_get_str(first, "ip");
     struct json *list, *v;
 
     if (str_empty(ip) && !str_empty(listed)) {
@@ -269,12 +275,12 @@ static void address_pair(struct json *obj, struct arena *a, const struct schema_
 
 static void pod_status_defaults(struct json *obj, struct arena *a, const struct schema_type *t)
 {
-    address_pair(obj, a, t, "podIP", "podIPs", false);
+    address_pair(obj, a, t, &(struct pair){ "podIP", "podIPs", false });
 }
 
 static void node_spec_defaults(struct json *obj, struct arena *a, const struct schema_type *t)
 {
-    address_pair(obj, a, t, "podCIDR", "podCIDRs", true);
+    address_pair(obj, a, t, &(struct pair){ "podCIDR", "podCIDRs", true });
 }
 
 static const struct {

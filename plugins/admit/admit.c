@@ -33,7 +33,8 @@ static struct status *run(const struct row *rows, size_t n, const struct admit_r
 
         if (!(row->verbs & r->verb) || (*r->subresource && !row->subresources))
             continue;
-        if (!str_eq(row->resource, "*") && (*r->kind->group || !str_eq(row->resource, r->kind->resource)))
+        if (!str_eq(row->resource, "*") && (*r->kind->group ||
+                                            !str_eq(row->resource, r->kind->resource)))
             continue;
         s = row->run(r);
         if (s)

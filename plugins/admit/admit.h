@@ -1,7 +1,7 @@
 /* plugins/admit/admit.h -- admission: what the cluster itself makes of a write before it is stored.
  *
- * Rows pick themselves by kind, subresource and verb and run in the fixed order: mutating ones before the
- * schema's validation, validating ones after it. Runs on the job thread of the write.
+ * Rows pick themselves by kind, subresource and verb and run in the fixed order: mutating ones
+ * before the schema's validation, validating ones after it. Runs on the job thread of the write.
  */
 #ifndef PLUGINS_ADMIT_ADMIT_H
 #define PLUGINS_ADMIT_ADMIT_H
@@ -28,7 +28,8 @@ struct admit_request {
     const char *subresource;            /* "" for none */
     const char *ns, *name;              /* name "" on create with generateName */
     const char *user;
-    struct json *object;                /* canonical; mutating plugins change it in place; NULL on delete */
+    /* canonical; mutating plugins change it in place; NULL on delete */
+    struct json *object;
     const struct json *old;             /* NULL on create */
     bool dry_run;
     struct codec_notes *warnings;

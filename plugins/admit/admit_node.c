@@ -9,7 +9,8 @@ struct status *admit_taint_node(const struct admit_request *r)
     struct json *taints = json_ensure_array(r->a, spec, "taints"), *it, *taint;
 
     json_each(it, taints)
-        if (str_eq(json_get_str(it, "key"), NOT_READY) && str_eq(json_get_str(it, "effect"), "NoSchedule"))
+        if (str_eq(json_get_str(it, "key"), NOT_READY) && str_eq(json_get_str(it, "effect"),
+                                                                 "NoSchedule"))
             return NULL;
     taint = json_object(r->a);
     json_set_str(r->a, taint, "key", NOT_READY);

@@ -2,7 +2,8 @@
 #include "plugins/admit/admit_rows.h"
 
 #define TOKEN_PATH "/var/run/secrets/kubernetes.io/serviceaccount"
-#define PREEMPT "PreemptLowerPriority"      /* of both built-in classes, and of pods without a class */
+/* of both built-in classes, and of pods without a class */
+#define PREEMPT "PreemptLowerPriority"
 #define TOKEN_SECONDS 3607
 #define TOLERATION_SECONDS 300
 
@@ -24,7 +25,8 @@ static struct json *object_of(struct arena *a, const char *key, struct json *val
 static struct json *projected(struct arena *a)
 {
     struct json *sources = json_array(a), *token = json_object(a), *ca = json_object(a);
-    struct json *items = json_array(a), *item = json_object(a), *down = json_array(a), *file = json_object(a);
+    struct json *items = json_array(a), *item = json_object(a), *down = json_array(a),
+        *file = json_object(a);
     struct json *field = json_object(a), *out = json_object(a);
 
     json_set_int(a, token, "expirationSeconds", TOKEN_SECONDS);
@@ -57,7 +59,8 @@ static bool mounts_at(const struct json *container, const char *path)
     return false;
 }
 
-static bool mount_in(const struct admit_request *r, struct json *spec, const char *list, const char *volume)
+static bool mount_in(const struct admit_request *r, struct json *spec, const char *list,
+                     const char *volume)
 {
     struct json *all = json_get(spec, list), *it;
     bool any = false;
@@ -118,7 +121,8 @@ struct status *admit_service_account(const struct admit_request *r)
     json_set_str(r->a, spec, "serviceAccount", name);
     sa = r->lookup->get(r->lookup->ctx, kind_service_account(), r->ns, name);
     if (!sa)
-        return forbid(r, arena_printf(r->a, "error looking up service account %s/%s: serviceaccount \"%s\" "
+        return forbid(r, arena_printf(r->a, "error looking up service account %s/%s: "
+                                      "serviceaccount \"%s\" "
                                       "not found", r->ns, name, name));
     tree = object_tree(sa, r->a);
     object_unref(sa);
@@ -127,19 +131,22 @@ struct status *admit_service_account(const struct admit_request *r)
         wanted = json_get(tree, "automountServiceAccountToken");
     if (!wanted || wanted->b)
         mount_token(r, spec);
-    if (!json_len(json_get(spec, "imagePullSecrets")) && json_len(json_get(tree, "imagePullSecrets")))
+    if (!json_len(json_get(spec, "imagePullSecrets")) && json_len(json_get(tree,
+                                                                           "imagePullSecrets")))
         json_set(r->a, spec, "imagePullSecrets", json_get(tree, "imagePullSecrets"));
     return NULL;
 }
 
-/* --- Priority: the two classes every cluster has; others are objects this release does not serve */
+/* --- Priority: the two classes every cluster has; others are objects this release does not
+ * serve */
 
 struct status *admit_priority(const struct admit_request *r)
 {
     static const struct { const char *name; int64_t value; } classes[] = {
         { "system-cluster-critical", 2000000000 }, { "system-node-critical", 2000001000 },
     };
-    struct json *spec = json_ensure_object(r->a, r->object, "spec"), *given = json_get(spec, "priority");
+    struct json *spec = json_ensure_object(r->a, r->object, "spec"),
+        *given = json_get(spec, "priority");
     const char *class = json_get_str(spec, "priorityClassName"), *policy;
     int64_t value = 0;
     bool found = str_empty(class);
@@ -153,14 +160,17 @@ struct status *admit_priority(const struct admit_request *r)
     if (!found)
         return forbid(r, arena_printf(r->a, "no PriorityClass with name %s was found", class));
     if (given && given->i != value)
-        return forbid(r, arena_printf(r->a, "the integer value of priority (%lld) must not be provided in pod "
+        return forbid(r, arena_printf(r->a, "the integer value of priority (%lld) must not be "
+                                      "provided in pod "
             "spec; priority admission controller computed %lld from the given PriorityClass name",
             (long long)given->i, (long long)value));
     json_set_int(r->a, spec, "priority", value);
     policy = json_get_str(spec, "preemptionPolicy");
     if (policy && !str_eq(policy, PREEMPT))
-        return forbid(r, arena_printf(r->a, "the string value of PreemptionPolicy (%s) must not be provided in "
-            "pod spec; priority admission controller computed " PREEMPT " from the given PriorityClass name",
+        return forbid(r, arena_printf(r->a, "the string value of PreemptionPolicy (%s) must not be "
+                                      "provided in "
+            "pod spec; priority admission controller computed " PREEMPT " from the given "
+                "PriorityClass name",
             policy));
     json_set_str(r->a, spec, "preemptionPolicy", PREEMPT);
     return NULL;
@@ -170,7 +180,8 @@ struct status *admit_priority(const struct admit_request *r)
 struct status *admit_priority_update(const struct admit_request *r)
 {
     static const char *const names[] = { "priority", "preemptionPolicy" };
-    struct json *spec = json_ensure_object(r->a, r->object, "spec"), *old = json_get(r->old, "spec");
+    struct json *spec = json_ensure_object(r->a, r->object, "spec"),
+        *old = json_get(r->old, "spec");
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (!json_get(spec, names[i]) && json_get(old, names[i]))
@@ -195,8 +206,10 @@ static bool tolerates(const struct json *list, const char *key)
 
 struct status *admit_tolerations(const struct admit_request *r)
 {
-    static const char *const keys[] = { "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable" };
-    struct json *spec = json_ensure_object(r->a, r->object, "spec"), *list = json_get(spec, "tolerations");
+    static const char *const keys[] = { "node.kubernetes.io/not-ready",
+                                        "node.kubernetes.io/unreachable" };
+    struct json *spec = json_ensure_object(r->a, r->object, "spec"),
+        *list = json_get(spec, "tolerations");
 
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         struct json *t;

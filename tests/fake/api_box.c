@@ -27,7 +27,8 @@ static void on_fatal(void *ctx, const struct err *err)
 static int open_store(struct api_box *b, const char *dir, struct err *err)
 {
     _cleanup_(mem_freep) char *path = mem_printf("%s/state.db", dir);
-    struct kv_opts o = { .path = path, .env = env_real(), .on_change = on_change, .on_fatal = on_fatal,
+    struct kv_opts o = { .path = path, .env = env_real(), .on_change = on_change,
+                         .on_fatal = on_fatal,
                          .ctx = b };
 
     b->cache = watch_cache_new(env_real());

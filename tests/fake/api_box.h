@@ -1,7 +1,9 @@
-/* tests/fake/api_box.h -- a whole API server in one process: SQLite on a folder, watch cache, jobs, the API.
+/* tests/fake/api_box.h -- a whole API server in one process: SQLite on a folder, watch cache, jobs,
+ * the API.
  *
- * Nothing in it is fake but the environment; it stands here because tests of several rooms want one. The loop is
- * stepped by whoever made it. Jobs run inline on the loop (threads 0) or on real threads.
+ * Nothing in it is fake but the environment; it stands here because tests of several rooms want
+ * one. The loop is stepped by whoever made it. Jobs run inline on the loop (threads 0) or on real
+ * threads.
  */
 #ifndef TESTS_FAKE_API_BOX_H
 #define TESTS_FAKE_API_BOX_H

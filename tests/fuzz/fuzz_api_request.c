@@ -11,7 +11,8 @@ static const char *line(struct arena *a, struct slice *rest)
     return arena_strndup(a, one.p, one.len);
 }
 
-/* Method, path, query and Accept header, a line each; what can be said of them without an API behind. */
+/* Method, path, query and Accept header, a line each; what can be said of them without an API
+ * behind. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     _cleanup_(api_call_freep) struct api_call *c = api_call_new(NULL, NULL);
