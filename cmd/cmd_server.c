@@ -166,7 +166,8 @@ static void role_start(struct server_role *sr)
     role_again(sr);
 }
 
-/* --- all roles: control first, the others when it answers; at the end the other way round */
+/* --- all roles: they start together, as the API's socket is there already and connections wait in
+ * it; they end in order: the node, which may have states to tell, before the API */
 
 static bool stop_role(struct server_role *sr)
 {
@@ -210,8 +211,7 @@ static void server_step(struct server *s)
         struct server_role *sr = &s->roles[i];
 
         all = all && (!sr->wanted || sr->ready);
-        if (sr->wanted && !sr->child && !loop_timer_is_set(&sr->again) &&
-            (i == ROLE_CONTROL || s->roles[ROLE_CONTROL].ready))
+        if (sr->wanted && !sr->child && !loop_timer_is_set(&sr->again))
             role_start(sr);
     }
     if (!all || s->ready)
