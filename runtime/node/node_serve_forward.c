@@ -20,6 +20,8 @@
 #define TUNNEL "SPDY/3.1+portforward.k8s.io"
 #define PAIRS_MAX 128
 #define REQUEST_ID_MAX 64
+/* for the client's silence once the pod has ended its side */
+#define LINGER_MS 1000
 
 struct forward {
     struct node_serve_stream st;
@@ -45,6 +47,8 @@ struct pair {
     struct dial *dial;                   /* under way */
     struct buf early;                    /* from the client before the connection stands */
     bool early_fin;
+    bool client_fin, pod_fin;            /* no more will come from there */
+    struct loop_timer linger;
     size_t owed;                         /* bytes from the client, not yet on the socket */
 };
 
@@ -63,6 +67,7 @@ static void pair_free(struct pair *p)
         spdy_stream_set_user(p->data, NULL);
     if (p->dial)
         p->dial->p = NULL;
+    loop_timer_del(&p->linger);
     http_raw_free(p->raw);
     buf_deinit(&p->early);
     list_del(&p->link);
@@ -126,20 +131,41 @@ static void raw_drain(struct http_raw *w, void *ctx)
     owe_nothing(ctx);
 }
 
+static void on_linger(struct loop_timer *t)
+{
+    struct pair *p = container_of(t, struct pair, linger);
+
+    if (p->raw)
+        http_raw_end(TAKE(p->raw));
+    if (p->data && !p->client_fin) {     /* it would stay half open for the rest of the session */
+        spdy_stream_set_user(p->data, NULL);
+        spdy_reset(TAKE(p->data));
+    }
+    pair_close(p);
+}
+
 static void raw_close(struct http_raw *w, const struct err *why, void *ctx)
 {
     struct pair *p = ctx;
 
-    (void)why;
-    http_raw_end(w);
-    p->raw = NULL;
-    pair_close(p);
+    if (why || p->client_fin || !p->data) {
+        http_raw_end(w);
+        p->raw = NULL;
+        pair_close(p);
+        return;
+    }
+    /* The client may have more to say; many wait for us to end it. */
+    p->pod_fin = true;
+    spdy_fin(p->data);
+    loop_timer_set(p->f->target.loop, &p->linger, LINGER_MS, on_linger);
 }
 
 static void to_socket(struct pair *p, const char *bytes, size_t len)
 {
     p->owed += len;
     http_raw_write(p->raw, bytes, len);
+    if (p->pod_fin)
+        loop_timer_set(p->f->target.loop, &p->linger, LINGER_MS, on_linger);
     owe_nothing(p);
 }
 
@@ -252,7 +278,10 @@ static void on_fin(struct spdy_stream *st, void *ctx)
     (void)ctx;
     if (!p || st != p->data)
         return;
-    if (p->raw)
+    p->client_fin = true;
+    if (p->pod_fin)
+        on_linger(&p->linger);
+    else if (p->raw)
         http_raw_shut(p->raw);
     else
         p->early_fin = true;
