@@ -55,8 +55,9 @@ const struct config_flag config_flags[] = {
       "network of the Services", config_check_net, false },
     { "service-node-port-range", 0, CONFIG_TEXT, S, AT(node_port_range), "30000-32767", "MIN-MAX",
       "ports of NodePort Services", config_check_range, false },
-    { "cluster-dns", 0, CONFIG_TEXT, S, AT(cluster_dns), "10.43.0.10", "IP",
-      "address of the cluster's name server, in --service-cidr", config_check_ip, false },
+    { "cluster-dns", 0, CONFIG_TEXT, S, AT(cluster_dns), NULL, "IP",
+      "address of the cluster's name server (default: the tenth of --service-cidr)",
+      config_check_ip, false },
     { "cluster-domain", 0, CONFIG_TEXT, S, AT(cluster_domain), "cluster.local", "DOMAIN",
       "domain of the cluster's names", config_check_domain, false },
 

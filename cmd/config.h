@@ -136,7 +136,8 @@ int config_check_cgroup(const char *text, struct err *err);
 int config_check_domain(const char *text, struct err *err);
 int config_check_disable(const char *text, struct err *err);
 int config_check_san(const char *text, struct err *err);
-/* What one flag cannot see: the DNS address lies in the Services' network, and the like. */
-int config_check_whole(const struct config *c, struct err *err);
+/* What one flag cannot see: the DNS address lies in the Services' network, and the like. Sets what
+ * follows from other flags. */
+int config_check_whole(struct config *c, struct err *err);
 
 #endif

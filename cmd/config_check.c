@@ -162,8 +162,9 @@ int config_check_cgroup(const char *text, struct err *err)
     return good ? 0 : err_set(err, ERR_INVALID, "\"%s\" is no name of a control group", text);
 }
 
-static int check_networks(const struct config *c, struct err *err)
+static int check_networks(struct config *c, struct err *err)
 {
+    char text[IP4_TEXT_BYTES];
     struct ip4 pods, services, dns;
 
     if (ip4_parse_net(&pods, c->cluster_cidr, err) < 0 || ip4_parse_net(&services, c->service_cidr,
@@ -173,6 +174,8 @@ static int check_networks(const struct config *c, struct err *err)
         return err_set(err, ERR_INVALID, "--cluster-cidr %s and --service-cidr %s overlap",
                        c->cluster_cidr,
                        c->service_cidr);
+    if (str_empty(c->cluster_dns))
+        c->cluster_dns = arena_strdup(c->a, ip4_addr_text(text, services.addr + 10));
     if (ip4_parse(&dns, c->cluster_dns, err) < 0)
         return err_wrap(err, "--cluster-dns");
     if (!ip4_contains(services, dns.addr))
@@ -182,7 +185,7 @@ static int check_networks(const struct config *c, struct err *err)
     return 0;
 }
 
-int config_check_whole(const struct config *c, struct err *err)
+int config_check_whole(struct config *c, struct err *err)
 {
     static const struct { const char *flag; size_t at; } needed[] = {
         { "--data-dir", offsetof(struct config, data_dir) },
@@ -191,7 +194,6 @@ int config_check_whole(const struct config *c, struct err *err)
         { "--cluster-cidr", offsetof(struct config, cluster_cidr) },
         { "--service-cidr", offsetof(struct config, service_cidr) },
         { "--service-node-port-range", offsetof(struct config, node_port_range) },
-        { "--cluster-dns", offsetof(struct config, cluster_dns) },
         { "--cluster-domain", offsetof(struct config, cluster_domain) },
         { "--log-level", offsetof(struct config, log_level) },
     };

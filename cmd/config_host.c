@@ -101,6 +101,13 @@ static int host_address(struct config *c, struct err *err)
     return 0;
 }
 
+/* Pods cannot reach a loopback address. A node without any other has one that they can: the name
+ * server's, on a link of its own. */
+static const char *advertised(const struct config *c)
+{
+    return str_starts(c->node_ip, "127.") && !c->disable_agent ? c->cluster_dns : c->node_ip;
+}
+
 int config_derive(struct config *c, struct err *err)
 {
     const char **paths[] = { &c->data_dir, &c->run_dir, &c->write_kubeconfig, &c->resolv_conf,
@@ -112,6 +119,6 @@ int config_derive(struct config *c, struct err *err)
     if (host_name(c, err) < 0 || host_address(c, err) < 0)
         return -1;
     if (str_empty(c->advertise_address))
-        c->advertise_address = c->node_ip;
+        c->advertise_address = advertised(c);
     return 0;
 }

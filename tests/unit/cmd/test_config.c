@@ -65,6 +65,17 @@ TEST(initial_values)
     config_free(c);
 }
 
+TEST(the_name_server_follows_the_network_of_services)
+{
+    struct given g = { .args = { "--service-cidr=10.99.128.0/20" } };
+    struct err err = ERR_INIT;
+    struct config *c;
+
+    EXPECT_OK(parse(&c, &g, &err), &err);
+    EXPECT_STR(c->cluster_dns, "10.99.128.10");
+    config_free(c);
+}
+
 TEST(forms_of_flags)
 {
     struct given g = { .args = { "--data-dir", "/a", "--run-dir=/b", "-o/c", "-v", "4",
