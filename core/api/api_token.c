@@ -48,7 +48,7 @@ static int find_bound(struct api_call *c, const struct json *ref, struct bound *
     struct object *o;
 
     *out = (struct bound){ NULL, NULL, NULL };
-    if (!ref)
+    if (!json_is(ref, JSON_OBJECT))      /* absent, or null */
         return 0;
     if (str_eq(kind, "Pod"))
         k = kind_pod();
@@ -170,7 +170,7 @@ static struct json *decode_request(struct api_call *c)
     if (api_notes_settle(c, c->route.kind, "") < 0)
         return NULL;
     spec = json_ensure_object(c->a, body, "spec");
-    if (!json_get(spec, "expirationSeconds"))
+    if (!json_is(json_get(spec, "expirationSeconds"), JSON_INT))
         json_set_int(c->a, spec, "expirationSeconds", TOKEN_DEFAULT_S);
     audiences = json_ensure_array(c->a, spec, "audiences");
     if (!json_len(audiences))
