@@ -1,7 +1,7 @@
 /* bench.h -- what a benchmark in C is made of: a clock and rows of the table.
  *
- * A benchmark prints rows; ./build.sh bench gathers those of all into one table. It asserts nothing:
- * figures are ratios within one run, for a reader to judge.
+ * A benchmark prints rows; ./build.sh bench gathers those of all into one table. It asserts
+ * nothing: figures are ratios within one run, for a reader to judge.
  */
 #ifndef TESTS_BENCH_BENCH_H
 #define TESTS_BENCH_BENCH_H

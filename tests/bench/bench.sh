@@ -4,6 +4,8 @@
 # the rest of what it prints is shown as it comes. RATIO says how many times better ours is than the peer's in the same
 # run. Nothing is asserted: figures of a shared machine are for a reader.
 
+bench_seconds=300                        # of one benchmark at most
+
 bench_names() {
     local f
     for f in tests/bench/bench_*.c tests/bench/bench_*.sh; do
@@ -17,9 +19,10 @@ bench_names() {
 bench_one() {
     local name=$1
     if [ -e "tests/bench/bench_$name.sh" ]; then
-        INRO_BIN=$PWD/$inro BENCH_BIN=$PWD/out/obj/$config/bench bash "tests/bench/bench_$name.sh"
+        INRO_BIN=$PWD/$inro BENCH_BIN=$PWD/out/obj/$config/bench \
+            timeout -k 10 $bench_seconds bash "tests/bench/bench_$name.sh"
     else
-        "out/obj/$config/bench/bench_$name"
+        timeout -k 10 $bench_seconds "out/obj/$config/bench/bench_$name"
     fi
 }
 

@@ -1,5 +1,5 @@
-/* bench_sched.c: the scheduler alone: 10,000 pods onto 5,000 nodes in three zones, in process, with a
- * client that answers at once. Pods belong to ReplicaSets, which are spread by score. */
+/* bench_sched.c: the scheduler alone: 10,000 pods onto 5,000 nodes in three zones, in process, with
+ * a client that answers at once. Pods belong to ReplicaSets, which are spread by score. */
 #include "core/base/str.h"
 #include "core/object/codec.h"
 #include "core/object/codec_default.h"
@@ -183,8 +183,9 @@ static struct object *make_pod(struct memory *m, unsigned i)
              "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"p%u\",\"namespace\":"
              "\"default\",\"uid\":\"pod-%u\",\"resourceVersion\":\"\",\"labels\":{\"app\":\"a%u\"},"
              "\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"name\":"
-             "\"r%u\",\"uid\":\"set-%u\",\"controller\":true}]},\"spec\":{\"containers\":[{\"name\":"
-             "\"a\",\"image\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"100m\",\"memory\":"
+             "\"r%u\",\"uid\":\"set-%u\",\"controller\":true}]},\"spec\":{\"containers\":["
+             "{\"name\":\"a\",\"image\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"100m\","
+             "\"memory\":"
              "\"500Mi\"}}}],\"schedulerName\":\"default-scheduler\"},\"status\":{}}",
              i, i, set, set, set);
     return make(m, kind_pod(), text);
