@@ -1,6 +1,6 @@
 /* control_box.h -- a cluster for tests of controllers: the fake client, a fake clock, the control
- * role, and a stand-in for nodes that makes pods run and lets deleted ones go.
- */
+ * role, a node n1 that stays ready, and a stand-in for nodes that makes pods run and lets deleted
+ * ones go.
 #ifndef TESTS_UNIT_CORE_CONTROL_CONTROL_BOX_H
 #define TESTS_UNIT_CORE_CONTROL_CONTROL_BOX_H
 
@@ -31,11 +31,13 @@ static inline void box_init(struct box *b)
 {
     struct err err = ERR_INIT;
 
-    *b = (struct box){ .opts = { .root_ca_pem = "PEM" } };
+    *b = (struct box){ .opts = { .root_ca_pem = "PEM", .node_grace_ms = 365 * 86400000ll } };
     fake_env_init(&b->env, 7);
     EXPECT_OK(loop_new(&b->loop, &b->env.env, &err), &err);
     b->f = fake_client_new(b->loop);
     b->a = arena_new(0);
+    fake_client_put(b->f, "apiVersion: v1\nkind: Node\nmetadata: {name: n1}\n"
+                          "status: {conditions: [{type: Ready, status: 'True'}]}\n");
     box_start(b);
 }
 

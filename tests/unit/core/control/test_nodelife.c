@@ -1,12 +1,21 @@
 #include "tests/unit/core/control/control_box.h"
 
+/* With the ordinary time until a silent node is Unknown. */
+static void begin(struct box *b)
+{
+    box_init(b);
+    b->opts.node_grace_ms = 0;
+    box_restart(b);
+}
+
 static void put_node(struct box *b, const char *name, const char *ready)
 {
     fake_client_put(b->f, arena_printf(b->a,
         "apiVersion: v1\nkind: Node\nmetadata: {name: %s}\n"
         "spec: {taints: [{key: node.kubernetes.io/not-ready, effect: NoSchedule}, "
         "{key: own, value: v, effect: NoSchedule}]}\n"
-        "status: {conditions: [{type: Ready, status: '%s', reason: KubeletReady}]}\n", name, ready));
+        "status: {conditions: [{type: Ready, status: '%s', reason: KubeletReady}]}\n",
+        name, ready));
 }
 
 static void renew(struct box *b, const char *name)
@@ -41,7 +50,7 @@ TEST(taints_follow_conditions)
 {
     struct box b;
 
-    box_init(&b);
+    begin(&b);
     put_node(&b, "n1", "False");
     put_node(&b, "n2", "True");
     fake_client_pass(b.f, &b.env, 200, 10);
@@ -49,8 +58,8 @@ TEST(taints_follow_conditions)
     EXPECT_STR(taints(&b, "n1"), "own:NoSchedule node.kubernetes.io/not-ready:NoSchedule "
                                  "node.kubernetes.io/not-ready:NoExecute ");
     fake_client_edit(b.f, kind_node(), "", "n1",
-                     "{spec: {unschedulable: true}, status: {conditions: [{type: Ready, status: 'True'},"
-                     " {type: DiskPressure, status: 'True'}]}}");
+                     "{spec: {unschedulable: true}, status: {conditions: "
+                     "[{type: Ready, status: 'True'}, {type: DiskPressure, status: 'True'}]}}");
     fake_client_pass(b.f, &b.env, 200, 10);
     EXPECT_STR(taints(&b, "n1"), "own:NoSchedule node.kubernetes.io/disk-pressure:NoSchedule "
                                  "node.kubernetes.io/unschedulable:NoSchedule ");
@@ -61,7 +70,7 @@ TEST(silent_node_is_unknown)
 {
     struct box b;
 
-    box_init(&b);
+    begin(&b);
     put_node(&b, "n1", "True");
     put_node(&b, "n2", "True");
     fake_client_put(b.f, "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n"
@@ -97,7 +106,7 @@ TEST(no_eviction_when_all_are_away)
 {
     struct box b;
 
-    box_init(&b);
+    begin(&b);
     put_node(&b, "n1", "True");
     put_node(&b, "n2", "True");
     fake_client_pass(b.f, &b.env, 60000, 1000);
@@ -110,7 +119,7 @@ TEST(one_node_after_the_other)
 {
     struct box b;
 
-    box_init(&b);
+    begin(&b);
     put_node(&b, "n1", "False");
     put_node(&b, "n2", "False");
     put_node(&b, "n3", "True");
@@ -127,7 +136,7 @@ TEST(rests_while_leases_are_renewed)
     struct box b;
     size_t writes;
 
-    box_init(&b);
+    begin(&b);
     put_node(&b, "n1", "True");
     renew(&b, "n1");
     fake_client_pass(b.f, &b.env, 1000, 100);
