@@ -1,6 +1,7 @@
 /* control_box.h -- a cluster for tests of controllers: the fake client, a fake clock, the control
  * role, a node n1 that stays ready, and a stand-in for nodes that makes pods run and lets deleted
  * ones go.
+ */
 #ifndef TESTS_UNIT_CORE_CONTROL_CONTROL_BOX_H
 #define TESTS_UNIT_CORE_CONTROL_CONTROL_BOX_H
 
