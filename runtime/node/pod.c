@@ -114,7 +114,7 @@ struct pod *pod_new(struct node_self *self, const struct pod_new_opts *o)
     list_init(&p->jobs);
     p->start_us = o->start_us ? o->start_us : env_wall_us(self->clock);
     p->end_grace_ms = POD_GRACE_SPEC;
-    p->adopted = p->known = o->adopted;
+    p->adopted = p->known = p->recorded = o->adopted;
     p->final = mem_strdup(o->final);
     p->dir = mem_printf("%s/pods/%s", conf->run_dir, p->uid);
     p->data = mem_printf("%s/pods/%s", conf->data_dir, p->uid);
@@ -144,6 +144,7 @@ struct pod *pod_free(struct pod *p)
     mem_free(p->final);
     mem_free(p->sent);
     mem_free(p->sending);
+    mem_free(p->told);
     mem_free(p->dir);
     mem_free(p->data);
     mem_free(p->group);

@@ -84,6 +84,7 @@ struct pod_container {
     char next_id[POD_ID_BYTES];          /* of the run that is being made */
     struct arena *plan_arena;            /* from CONFIG to CREATE */
     struct oci_plan *plan;
+    struct object *plan_object;          /* whose texts it borrows */
     struct cgroup_limits limits;
     struct node_images_req *pull;
     struct image *im;                    /* from PULL to CREATE */
@@ -104,6 +105,7 @@ struct pod_container {
     bool was_started, was_ready;         /* by the API's status, when adopted */
     struct probe_set *probes;
     struct node_hook *hook;              /* postStart or preStop on its way */
+    struct object *hook_object;          /* whose handler it runs */
 };
 
 struct pod {
@@ -127,6 +129,7 @@ struct pod {
     bool gone;                           /* no object of this uid any more */
     bool ending;                         /* node_stop_pods */
     bool adopted;                        /* a shim of a former run may be there */
+    bool recorded;                       /* pod.json is there */
     bool known;                          /* from the disk, before the API said anything */
     bool again;                          /* CLEAN leads to BACKOFF, not to DONE */
     int64_t end_grace_ms;
@@ -136,13 +139,14 @@ struct pod {
     struct node_ref_set *refs;
     struct node_volumes *volumes;
     bool volumes_stale;                  /* prepare again */
-    int64_t volumes_again_ms;
+    int64_t volumes_again_ms, volumes_backoff_ms;
     struct loop_timer tick, timer;
     int64_t timer_ms;
     char *final;                         /* status at the end, as sent; kept in pod.json */
     char *sent, *sending;                /* texts of status: acknowledged, on its way */
     bool delete_done;
-    int64_t status_again_ms;
+    int64_t status_again_ms, sent_ms;
+    char *told;                          /* what of the sent status users wait for */
     struct pod_flight *status_flight, *delete_flight;
 };
 

@@ -298,6 +298,31 @@ static enum sm_next create_failed(struct pod_container *c)
     return put_off(c, "CreateContainerError", err.msg, c->config_backoff_ms);
 }
 
+static enum sm_next start_failed(struct pod_container *c)
+{
+    pod_event(c->pod, c, true, "Failed", "Error: %s", c->op.err.msg);
+    if (!c->now.ended) {
+        c->now.ended = true;
+        c->now.exit_code = 128;
+        c->now.reason = "StartError";
+        c->now.finished_ns = env_wall_us(c->pod->self->clock) * 1000;
+        pod_container_run_text(&c->now, c->op.err.msg);
+        pod_container_ended(c);
+    }
+    return go(c, POD_C_EXITED);
+}
+
+/* The command cannot be run: this counts as a run that failed, as it does elsewhere. */
+static enum sm_next exec_failed(struct pod_container *c)
+{
+    struct err err = c->op.err;
+
+    pod_create_done(c);
+    go(c, POD_C_START);
+    c->op.err = err;
+    return start_failed(c);
+}
+
 static enum sm_next step_create(void *owner)
 {
     struct pod_container *c = owner;
@@ -307,6 +332,8 @@ static enum sm_next step_create(void *owner)
     if (c->stage < 2 && c->pod->sm.now != POD_RUN)
         return give_up(c);
     if (pod_op_take(&c->op)) {
+        if (c->op.err.code && c->stage == 2 && c->next_id[0] && str_starts(c->op.err.msg, "exec:"))
+            return exec_failed(c);
         if (c->op.err.code)
             return create_failed(c);
         if (c->stage == 2) {
@@ -326,20 +353,6 @@ static enum sm_next step_create(void *owner)
     if (!c->pod->shim || c->pod->shim_lost || pod_create_send(c, on_done, &c->op.err) < 0)
         return create_failed(c);
     return SM_WAIT;
-}
-
-static enum sm_next start_failed(struct pod_container *c)
-{
-    pod_event(c->pod, c, true, "Failed", "Error: %s", c->op.err.msg);
-    if (!c->now.ended) {
-        c->now.ended = true;
-        c->now.exit_code = 128;
-        c->now.reason = "StartError";
-        c->now.finished_ns = env_wall_us(c->pod->self->clock) * 1000;
-        pod_container_run_text(&c->now, c->op.err.msg);
-        pod_container_ended(c);
-    }
-    return go(c, POD_C_EXITED);
 }
 
 static enum sm_next step_start(void *owner)

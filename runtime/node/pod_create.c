@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "runtime/node/node_volume.h"
+#include "runtime/node/pod_files.h"
 #include "runtime/node/pod_plan.h"
 #include "runtime/node/pod_self.h"
 
@@ -33,6 +34,22 @@ static struct plan_texts texts_of(struct arena *a, const char *const *list)
     return t;
 }
 
+/* First, so that whatever sets it wins. */
+static void add_hostname(struct pod_container *c, struct plan_texts *env)
+{
+    struct plan_texts all = { 0 };
+    struct arena *a = c->plan_arena;
+
+    for (size_t i = 0; i < env->len; i++)
+        if (str_starts(env->v[i], "HOSTNAME="))
+            return;
+    plan_add_text(&all, a, arena_printf(a, "HOSTNAME=%s",
+                                        pod_files_hostname(a, c->pod->self->conf, c->pod->view)));
+    for (size_t i = 0; i < env->len; i++)
+        plan_add_text(&all, a, env->v[i]);
+    *env = all;
+}
+
 struct texts { struct plan_texts args, env, own; };
 
 static int make_env(struct pod_container *c, struct texts *t, struct err *err)
@@ -47,6 +64,7 @@ static int make_env(struct pod_container *c, struct texts *t, struct err *err)
 
     if (node_env_build(&t->env, &t->own, a, &in, err) < 0)
         return -1;
+    add_hostname(c, &t->env);
     node_env_args(&t->args, a, pod_spec(c), &t->own, &entry, &cmd);
     return 0;
 }
@@ -61,6 +79,8 @@ int pod_create_plan(struct pod_container *c, struct err *err)
     c->plan_arena = arena_free(c->plan_arena);
     c->plan_arena = arena_new(PLAN_ARENA_BYTES);
     c->plan = ANEW(c->plan_arena, struct oci_plan);
+    c->plan_object = object_unref(c->plan_object);
+    c->plan_object = object_ref(p->object);
     new_id(c);
     if (make_env(c, &t, err) < 0)
         return -1;
@@ -199,6 +219,7 @@ void pod_create_drop(struct pod_container *c)
 {
     c->plan_arena = arena_free(c->plan_arena);
     c->plan = NULL;
+    c->plan_object = object_unref(c->plan_object);
     c->next_id[0] = 0;
     if (c->im)
         c->im = image_free(c->im);

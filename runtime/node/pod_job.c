@@ -185,6 +185,7 @@ void pod_job_setup(struct pod *p)
         pod_touch(p);
         return;
     }
+    p->recorded = true;
     j = job_new(p, setup_work);
     pod_plan_pod_limits(&j->limits, &p->view->spec);
     job_start(p, j, &p->op);

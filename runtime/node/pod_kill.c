@@ -6,7 +6,6 @@
 #include <signal.h>
 
 #include "core/base/log.h"
-#include "runtime/node/node_hook.h"
 #include "runtime/node/pod_plan.h"
 #include "runtime/node/pod_self.h"
 #include "runtime/node/probe.h"
@@ -51,7 +50,7 @@ static void on_hook(void *ctx, const struct err *err)
 {
     struct pod_container *c = ctx;
 
-    c->hook = NULL;
+    pod_hook_over(c);
     c->kill.hook_over = true;
     if (err)
         pod_event(c->pod, c, true, "FailedPreStopHook", "%s", err->msg);
@@ -62,7 +61,6 @@ static void on_hook(void *ctx, const struct err *err)
 static bool hook(struct pod_container *c, int64_t left_ms)
 {
     const struct container_view *v = pod_spec(c);
-    char key[OBJECT_KEY_BYTES];
     struct node_exec_target target;
 
     if (c->kill.hook_begun)
@@ -72,10 +70,7 @@ static bool hook(struct pod_container *c, int64_t left_ms)
         c->kill.hook_over = true;
         return true;
     }
-    node_hook_cancel(c->hook);
-    c->hook = node_hook_start(&(struct node_hook_opts){
-        .target = &target, .handler = v->lifecycle->pre_stop, .container = v,
-        .pod_key = pod_key(c->pod, key), .timeout_ms = left_ms, .done = on_hook, .ctx = c });
+    pod_hook_start(c, v->lifecycle->pre_stop, left_ms, on_hook);
     return false;
 }
 
@@ -104,10 +99,7 @@ static void send(struct pod_container *c, bool hard)
 static void kill_now(struct pod_container *c)
 {
     c->kill.killed = true;
-    if (c->hook) {
-        node_hook_cancel(c->hook);
-        c->hook = NULL;
-    }
+    pod_hook_drop(c);
     send(c, true);
     pod_touch_at(c->pod, pod_now_ms(c->pod) + KILL_AGAIN_MS);
 }

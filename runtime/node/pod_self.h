@@ -62,6 +62,11 @@ bool pod_container_is_done(const struct pod_container *c);       /* ended, and s
 void pod_container_on_shim(struct pod *p, const struct shim_container *sc);
 void pod_container_stop(struct pod_container *c, const char *why, int64_t grace_ms);
 void pod_container_ended(struct pod_container *c);       /* after now was filled */
+/* preStop or postStart; the container must run. done never from inside. */
+void pod_hook_start(struct pod_container *c, const struct lifecycle_handler_view *handler,
+                    int64_t timeout_ms, void (*done)(void *ctx, const struct err *err));
+void pod_hook_drop(struct pod_container *c);             /* cancels it; callable twice */
+void pod_hook_over(struct pod_container *c);             /* first in done */
 void pod_container_let_go(struct pod_container *c);      /* probes, hooks, pulls */
 enum sm_next pod_container_step_kill(void *owner);       /* pod_kill.c */
 void pod_container_started(struct pod_container *c);     /* hooks and probes; as often as wanted */
@@ -78,8 +83,7 @@ bool pod_send_is_settled(const struct pod *p);           /* the API has the newe
 bool pod_volume_refs_ready(struct pod *p);               /* asks for them at the first call */
 bool pod_volume_ready(struct pod *p);
 void pod_volume_ask_again(struct pod *p);                /* something was missing */
-void pod_volume_prepare(struct pod *p);                  /* ends p->op */
-void pod_volume_keep(struct pod *p);                     /* in RUN: updates */
+void pod_volume_keep(struct pod *p);                     /* makes and updates them */
 void pod_volume_remove(struct pod *p);                   /* ends p->op */
 void pod_volume_free(struct pod *p);
 

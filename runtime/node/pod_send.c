@@ -3,8 +3,10 @@
 #include "core/base/mem.h"
 #include "runtime/node/pod_self.h"
 #include "runtime/node/pod_status.h"
+#include "runtime/node/pod_status_int.h"
 
 #define SEND_AGAIN_MS 1000
+#define SETTLE_MS 500                    /* what is no news waits so long */
 #define ARENA_BYTES (4u << 20)
 
 struct pod_flight { struct pod *pod; };          /* pod NULL: it went away */
@@ -90,9 +92,26 @@ static void send(struct pod *p, const char *key)
     p->sending = mem_free(p->sending);
 }
 
+/* What users wait for: phase, readiness, the states of containers. Progress between them may wait a
+ * little, so that a pod that starts writes twice, not six times. */
+static char *news(const struct pod *p)
+{
+    struct buf b = BUF_INIT;
+
+    buf_fmt(&b, "%d%d%s", p->sm.now == POD_DONE, p->deleting, p->fail_reason ? p->fail_reason : "");
+    for (size_t i = 0; i < p->n_containers; i++) {
+        const struct pod_container *c = &p->containers[i];
+
+        buf_fmt(&b, ",%s%d%d%d%d%u", c->waiting ? c->waiting : "", pod_is_running(c),
+                c->now.ended, pod_status_ready(c), pod_status_started(c),
+                pod_is_running(c) ? c->attempts : 0);
+    }
+    return buf_take(&b, NULL);
+}
+
 void pod_send_status(struct pod *p)
 {
-    _cleanup_(mem_freep) char *key = NULL;
+    _cleanup_(mem_freep) char *key = NULL, *what = NULL;
 
     if (p->status_flight)
         return;
@@ -101,8 +120,17 @@ void pod_send_status(struct pod *p)
         return;
     }
     key = wanted(p, -1);
-    if (key && !str_eq(key, p->sent))
-        send(p, key);
+    if (!key || str_eq(key, p->sent))
+        return;
+    what = news(p);
+    if (str_eq(what, p->told) && pod_now_ms(p) < p->sent_ms + SETTLE_MS) {
+        pod_touch_at(p, p->sent_ms + SETTLE_MS);
+        return;
+    }
+    send(p, key);
+    mem_free(p->told);
+    p->told = TAKE(what);
+    p->sent_ms = pod_now_ms(p);
 }
 
 bool pod_send_is_settled(const struct pod *p)

@@ -85,30 +85,12 @@ static enum sm_next step_admit(void *owner)
     return may_start(p) ? go(p, POD_SETUP) : SM_WAIT;
 }
 
-static enum sm_next setup_volumes(struct pod *p)
-{
-    if (p->stage == 1) {
-        if (!pod_volume_refs_ready(p))
-            return SM_WAIT;
-        p->stage = 2;
-        pod_volume_prepare(p);
-        return SM_WAIT;
-    }
-    if (!pod_op_take(&p->op))
-        return SM_WAIT;
-    if (p->op.err.code)
-        return retry(p, "FailedMount", "%s");
-    return go(p, POD_SANDBOX);
-}
-
 static enum sm_next step_setup(void *owner)
 {
     struct pod *p = owner;
 
     if (!p->op.busy && pod_wants_end(p))
         return go(p, POD_CLEAN);
-    if (p->stage > 0)
-        return setup_volumes(p);
     if (!p->op.busy && !p->op.over) {
         pod_volume_refs_ready(p);            /* begins to ask */
         pod_job_setup(p);
@@ -118,8 +100,7 @@ static enum sm_next step_setup(void *owner)
         return SM_WAIT;
     if (p->op.err.code)
         return retry(p, "FailedCreatePodContainer", "unable to ensure pod container exists: %s");
-    p->stage = 1;
-    return SM_AGAIN;
+    return go(p, POD_SANDBOX);
 }
 
 static enum sm_next sandbox_failed(struct pod *p)
@@ -137,6 +118,7 @@ static enum sm_next step_sandbox(void *owner)
     struct pod *p = owner;
     int r;
 
+    pod_volume_keep(p);                      /* meanwhile */
     if (p->stage == 0) {
         pod_op_begin(&p->op);
         p->stage = 1;
@@ -154,6 +136,7 @@ static enum sm_next step_network(void *owner)
 {
     struct pod *p = owner;
 
+    pod_volume_keep(p);
     if (p->shim_lost && !p->op.busy) {
         pod_sandbox_lost(p);
         p->again = true;
@@ -249,7 +232,7 @@ static void keep_final(struct pod *p)
 {
     struct err err = ERR_INIT;
 
-    if (p->again || p->final || p->ending)
+    if (p->again || p->final || p->ending || !p->recorded)
         return;
     p->final = pod_status_text(p, true, env_wall_s(p->self->clock));
     if (pod_job_record(p, &err) < 0)

@@ -32,13 +32,42 @@ bool pod_target(struct pod_container *c, struct node_exec_target *out)
     return true;
 }
 
+/* --- hooks */
+
+void pod_hook_start(struct pod_container *c, const struct lifecycle_handler_view *handler,
+                    int64_t timeout_ms, void (*done)(void *ctx, const struct err *err))
+{
+    struct node_exec_target target;
+    char key[OBJECT_KEY_BYTES];
+
+    check(pod_target(c, &target));
+    pod_hook_drop(c);
+    c->hook_object = object_ref(c->pod->object);
+    c->hook = node_hook_start(&(struct node_hook_opts){
+        .target = &target, .handler = handler, .container = pod_spec(c),
+        .pod_key = pod_key(c->pod, key), .timeout_ms = timeout_ms, .done = done, .ctx = c });
+}
+
+void pod_hook_over(struct pod_container *c)
+{
+    c->hook = NULL;
+    c->hook_object = object_unref(c->hook_object);
+}
+
+void pod_hook_drop(struct pod_container *c)
+{
+    if (c->hook)
+        node_hook_cancel(c->hook);
+    pod_hook_over(c);
+}
+
 /* --- postStart and probes */
 
 static void on_post_start(void *ctx, const struct err *err)
 {
     struct pod_container *c = ctx;
 
-    c->hook = NULL;
+    pod_hook_over(c);
     c->post_start_over = true;
     if (err) {
         pod_event(c->pod, c, true, "FailedPostStartHook", "PostStartHook failed");
@@ -88,7 +117,6 @@ void pod_container_started(struct pod_container *c)
 {
     const struct container_view *v = pod_spec(c);
     struct node_exec_target target;
-    char key[OBJECT_KEY_BYTES];
 
     if (c->probes || c->hook || !pod_target(c, &target))
         return;
@@ -98,9 +126,7 @@ void pod_container_started(struct pod_container *c)
         start_probes(c, &target);
         return;
     }
-    c->hook = node_hook_start(&(struct node_hook_opts){
-        .target = &target, .handler = v->lifecycle->post_start, .container = v,
-        .pod_key = pod_key(c->pod, key), .done = on_post_start, .ctx = c });
+    pod_hook_start(c, v->lifecycle->post_start, 0, on_post_start);
 }
 
 /* --- what the shim says */
@@ -219,9 +245,7 @@ void pod_container_ended(struct pod_container *c)
     if (p->self->serve && p->shim)
         node_serve_container_gone(p->self->serve, p->shim, c->now.id);
     c->probes = probe_set_free(c->probes);
-    if (c->hook)
-        node_hook_cancel(c->hook);
-    c->hook = NULL;
+    pod_hook_drop(c);
     log_info("container ended", "pod=%s/%s container=%s exit=%d reason=%s", p->ns, p->name,
              c->name, c->now.exit_code, c->now.reason ? c->now.reason : "");
 }
@@ -229,9 +253,7 @@ void pod_container_ended(struct pod_container *c)
 void pod_container_let_go(struct pod_container *c)
 {
     c->probes = probe_set_free(c->probes);
-    if (c->hook)
-        node_hook_cancel(c->hook);
-    c->hook = NULL;
+    pod_hook_drop(c);
     node_images_cancel(c->pull);
     c->pull = NULL;
     pod_job_orphan_op(c->pod, &c->op);

@@ -48,27 +48,20 @@ void pod_volume_ask_again(struct pod *p)
         node_ref_set_refresh(p->refs, 0);
 }
 
-void pod_volume_prepare(struct pod *p)
-{
-    pod_op_begin(&p->op);
-    p->volumes_stale = false;
-    node_volumes_prepare(p->volumes, p->object, pod_op_done, p);
-}
-
 static void on_kept(void *ctx, const struct err *err)
 {
     struct pod *p = ctx;
 
-    p->volumes_stale = err;
+    p->volumes_stale |= !!err;
     pod_touch(p);
     if (!err) {
-        p->backoff_ms = 0;
+        p->volumes_backoff_ms = 0;
         return;
     }
     pod_event(p, NULL, true, "FailedMount", "%s", err->msg);
     node_ref_set_refresh(p->refs, 0);
     p->volumes_again_ms = pod_now_ms(p) +
-                          pod_backoff(&p->backoff_ms, POD_RETRY_MIN_MS, POD_RETRY_MAX_MS);
+                          pod_backoff(&p->volumes_backoff_ms, POD_RETRY_MIN_MS, POD_RETRY_MAX_MS);
 }
 
 void pod_volume_keep(struct pod *p)
@@ -81,6 +74,7 @@ void pod_volume_keep(struct pod *p)
         pod_touch_at(p, p->volumes_again_ms);
         return;
     }
+    p->volumes_stale = false;
     node_volumes_prepare(p->volumes, p->object, on_kept, p);
 }
 
