@@ -38,8 +38,9 @@ bench_end() {
     local p
     for p in "${procs[@]}"; do kill "$p" 2> /dev/null || :; done
     for p in "${procs[@]}"; do wait "$p" 2> /dev/null || :; done
+    server_sweep
     ip netns del "$ns" 2> /dev/null || :
-    rm -rf "$work"
+    rm -rf --one-file-system "$work"
 }
 inside() { nsenter --net="/run/netns/$ns" "$@"; }
 
@@ -63,16 +64,23 @@ bench_unpack() {
 }
 
 # --- the server
-server_start() {
-    local i
+server_own() { echo --data-dir "$work/data" --run-dir "$work/run" --cgroup-root "inro-bench-$$" --node-name bench; }
+# What a stopped server leaves for the next one (its pods, mounts and groups) goes as well.
+server_sweep() {
+    [ ! -d "$work/run" ] || inside "$INRO_BIN" stop --all $(server_own) > "$work/stop.log" 2>&1 || tail -n 5 "$work/stop.log" >&2
+}
+server_launch() {
     : > "$work/resolv.conf"
-    nsenter --net="/run/netns/$ns" "$INRO_BIN" server --data-dir "$work/data" --run-dir "$work/run" --cgroup-root "inro-bench-$$" \
-        --node-name bench --node-ip $node_ip --write-kubeconfig "$work/kubeconfig" --https-listen-port $port \
+    nsenter --net="/run/netns/$ns" "$INRO_BIN" server $(server_own) --node-ip $node_ip --write-kubeconfig "$work/kubeconfig" --https-listen-port $port \
         --resolv-conf "$work/resolv.conf" --private-registry "$work/registries.yaml" "$@" > "$work/log" 2>&1 &
     server=$!
-    procs+=($server)
+    procs=("${procs[@]}" $server)
+}
+server_start() {
+    local i
+    server_launch "$@"
     for ((i = 0; i < 1000; i++)); do
-        [ ! -s "$work/kubeconfig" ] || api GET /readyz > /dev/null 2>&1 && return
+        if [ -s "$work/kubeconfig" ] && api GET /readyz > /dev/null 2>&1; then return; fi
         kill -0 $server 2> /dev/null || break
         sleep 0.01
     done
@@ -82,7 +90,6 @@ server_start() {
 }
 server_stop() {
     kill "$server" && { wait "$server" || :; }
-    procs=()
 }
 field() { sed -nE "s/^ *$1: *//p" "$work/kubeconfig" | head -n1; }
 credentials() {
