@@ -73,7 +73,8 @@ int json_index_reserve(struct arena *a, struct json *obj, size_t cap)
 
 static bool key_is(const struct json_member *m, const char *key, size_t key_len)
 {
-    return m->key_len == key_len && memcmp(m->key, key, key_len) == 0;
+    return m->key_len == key_len &&
+           (!key_len || (m->key[0] == key[0] && memcmp(m->key, key, key_len) == 0));
 }
 
 struct json_member *json_index_find(const struct json *obj, const char *key, size_t key_len)

@@ -9,12 +9,6 @@
 
 /* --- strings */
 
-/* What may stand in a string as it is: no control character, quote, backslash, <, >, &. */
-static bool is_plain(unsigned char c)
-{
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
-}
-
 static void write_ascii_escape(struct buf *b, unsigned char c)
 {
     static const char from[] = "\"\\\b\f\n\r\t";
@@ -45,19 +39,37 @@ static size_t write_special(struct buf *b, const char *s, size_t len)
     return n;
 }
 
-void json_write_string(struct buf *b, const char *s, size_t len)
+/* How many bytes from s on may stand in a string as they are: no control character, quote,
+ * backslash, <, >, & among them. */
+static size_t plain_run(const char *s, size_t len)
 {
+    static const bool plain[256] = {
+        [' ' ... '!'] = true, ['#' ... '%'] = true, ['\'' ... ';'] = true, ['='] = true,
+        ['?' ... '['] = true, [']' ... 0x7f] = true,
+    };
     size_t i = 0;
 
-    buf_chr(b, '"');
-    while (i < len) {
-        size_t start = i;
+    while (i < len && plain[(unsigned char)s[i]])
+        i++;
+    return i;
+}
 
-        while (i < len && is_plain((unsigned char)s[i]))
-            i++;
-        buf_add(b, s + start, i - start);
-        if (i < len)
-            i += write_special(b, s + i, len - i);
+void json_write_string(struct buf *b, const char *s, size_t len)
+{
+    size_t i = plain_run(s, len);
+
+    buf_reserve(b, len + 2);
+    b->p[b->len] = '"';
+    if (i)
+        memcpy(b->p + b->len + 1, s, i);
+    b->len += i + 1;
+    while (i < len) {
+        size_t n;
+
+        i += write_special(b, s + i, len - i);
+        n = plain_run(s + i, len - i);
+        buf_add(b, s + i, n);
+        i += n;
     }
     buf_chr(b, '"');
 }

@@ -255,7 +255,10 @@ void buf_str(struct buf *b, const char *s)
 
 void buf_chr(struct buf *b, char c)
 {
-    buf_add(b, &c, 1);
+    if (b->len + 1 >= b->cap)
+        buf_reserve(b, 1);
+    b->p[b->len++] = c;
+    b->p[b->len] = 0;
 }
 
 void buf_fmt(struct buf *b, const char *format, ...)

@@ -334,6 +334,13 @@ static bool is_struct_like(const struct schema_field *f)
     }
 }
 
+/* False: absent_field() has nothing to say, as of most fields. */
+static inline bool may_show_absent(const struct schema_field *f)
+{
+    return f->flags & SCHEMA_ALWAYS ||
+           (f->shape == SCHEMA_ONE && !(f->flags & SCHEMA_POINTER) && f->base > SCHEMA_BYTES);
+}
+
 /* A field that the raw object does not have, or has as null. NULL: left out. */
 static int absent_field(struct json **out, const struct walk *w, const struct schema_type *t,
                         const struct schema_field *f)
@@ -450,7 +457,8 @@ static int canonical_struct(struct json **out, const struct walk *w, const struc
         seen[f - fields] = true;
     }
     for (unsigned i = 0; i < n; i++) {
-        if (!seen[i] && absent_field(&vals[i], w, t, &fields[i]) < 0)
+        if (!seen[i] && may_show_absent(&fields[i]) &&
+            absent_field(&vals[i], w, t, &fields[i]) < 0)
             return -1;
         len += vals[i] != NULL;
     }

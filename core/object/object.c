@@ -195,58 +195,83 @@ int object_new(struct object **out, const struct kind *kind, const char *bytes, 
     return 0;
 }
 
+/* --- writing */
+
+static void write_member(struct buf *b, const char *key, size_t key_len, const struct json *val)
+{
+    if (b->p[b->len - 1] != '{')
+        buf_chr(b, ',');
+    json_write_string(b, key, key_len);
+    buf_chr(b, ':');
+    json_write(b, val);
+}
+
+static void write_rv(struct buf *b, int64_t rv)
+{
+    buf_str(b, b->p[b->len - 1] != '{' ? ",\"resourceVersion\":\"" : "\"resourceVersion\":\"");
+    if (rv)
+        buf_i64(b, rv);
+    buf_chr(b, '"');
+}
+
 /* metadata with resourceVersion at its place in the order of the schema. */
-static struct json *with_rv(struct arena *a, const struct json *meta, const char *rv)
+static void write_meta(struct buf *b, const struct json *meta, int64_t rv)
 {
     static const char *const before[] = { "name", "generateName", "namespace", "selfLink", "uid" };
-    struct json *to = json_object(a);
     bool put = false;
 
+    buf_str(b, "\"metadata\":{");
     json_each_member(m, meta) {
         bool early = false;
 
         if (str_eq(m->key, "resourceVersion"))
             continue;
-        for (size_t i = 0; i < ARRAY_LEN(before); i++)
+        for (size_t i = 0; i < ARRAY_LEN(before) && !put; i++)
             early = early || str_eq(m->key, before[i]);
         if (!early && !put) {
-            json_set_str(a, to, "resourceVersion", rv);
+            write_rv(b, rv);
             put = true;
         }
-        json_setn(a, to, m->key, m->key_len, m->val);
+        write_member(b, m->key, m->key_len, m->val);
     }
     if (!put)
-        json_set_str(a, to, "resourceVersion", rv);
-    return to;
+        write_rv(b, rv);
+    buf_chr(b, '}');
 }
 
 void object_encode(struct buf *b, const struct json *tree, int64_t rv)
 {
-    _cleanup_(arena_freep) struct arena *a = arena_new(0);
-    struct json *top = json_object(a);
-    char text[32] = "";
-
-    if (rv)
-        snprintf(text, sizeof(text), "%" PRId64, rv);
+    buf_chr(b, '{');
     json_each_member(m, tree) {
-        bool meta = str_eq(m->key, "metadata");
-
-        json_setn(a, top, m->key, m->key_len, meta ? with_rv(a, m->val, text) : m->val);
+        if (!str_eq(m->key, "metadata")) {
+            write_member(b, m->key, m->key_len, m->val);
+            continue;
+        }
+        if (b->p[b->len - 1] != '{')
+            buf_chr(b, ',');
+        write_meta(b, m->val, rv);
     }
-    json_write(b, top);
+    buf_chr(b, '}');
 }
 
 int object_from_tree(struct object **out, const struct kind *kind, const struct json *tree,
                      int64_t rv, struct err *err)
 {
     _cleanup_buf_ struct buf bytes = BUF_INIT;
+    struct object *o;
 
     check(kind);
+    if (check_kind(kind, tree, err) < 0)
+        return err_wrap(err, "%s", kind->group_resource);
     if (rv)
         object_encode(&bytes, tree, rv);
     else
         json_write(&bytes, tree);
-    return object_new(out, kind, bytes.p, bytes.len, 0, err);
+    o = pack_object(kind, (struct slice){ bytes.p, bytes.len }, tree);
+    if (rv)
+        o->rv = rv;
+    *out = o;
+    return 0;
 }
 
 struct object *object_ref(struct object *o)
