@@ -27,6 +27,7 @@
 #define STEADY_MS 10000                  /* having run so long, the next failure is a first one */
 #define END_MS 15000                     /* roles may take this long to end */
 #define END_PODS_MS 150000               /* with their pods */
+#define IMPATIENT_MS 1000                /* a signal so long after the first one kills the roles */
 
 struct server;
 
@@ -49,7 +50,7 @@ struct server {
     struct loop_timer deadline;
     int signals;
     bool ready, stopping, stop_pods, kill;
-    int64_t begun_ms;
+    int64_t begun_ms, stopping_ms;
 };
 
 /* --- one role */
@@ -241,13 +242,17 @@ static void on_signal(struct loop_io *io, unsigned events)
     (void)events;
     if (read(s->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
         return;
-    if (s->stopping)
-        s->kill = info.ssi_signo != SIGUSR1;     /* asked twice */
-    s->stopping = true;
-    s->stop_pods = s->config->stop_pods || info.ssi_signo == SIGUSR1;
-    log_info("stopping", "pods=%s", s->stop_pods ? "stop" : "go-on");
-    notify_state("STOPPING=1");
-    loop_timer_set(s->loop, &s->deadline, s->stop_pods ? END_PODS_MS : END_MS, on_deadline);
+    if (!s->stopping) {
+        s->stopping = true;
+        s->stopping_ms = loop_now_ms(s->loop);
+        s->stop_pods = s->config->stop_pods || info.ssi_signo == SIGUSR1;
+        log_info("stopping", "pods=%s", s->stop_pods ? "stop" : "go-on");
+        notify_state("STOPPING=1");
+        loop_timer_set(s->loop, &s->deadline, s->stop_pods ? END_PODS_MS : END_MS, on_deadline);
+    } else if (loop_now_ms(s->loop) - s->stopping_ms >= IMPATIENT_MS) {
+        log_warn("asked again", "killing=true");
+        s->kill = true;
+    }
     server_stop_step(s);
 }
 

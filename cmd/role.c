@@ -195,9 +195,9 @@ static int start(struct role *r, struct err *err)
 {
     sigset_t end;
 
+    (void)signal(SIGINT, SIG_IGN);       /* of a terminal: the parent's to hear */
     sigemptyset(&end);
     sigaddset(&end, SIGTERM);
-    sigaddset(&end, SIGINT);
     check(sigprocmask(SIG_BLOCK, &end, NULL) == 0);
     if (receive(r, err) < 0)
         return err_wrap(err, "set-up");
