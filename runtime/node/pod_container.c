@@ -469,7 +469,8 @@ static enum sm_next step_exited(void *owner)
 
     if (p->sm.now != POD_RUN || pod_is_stopping(p) || pod_container_is_done(c))
         return SM_WAIT;
-    if (c->now.finished_ns - c->now.started_ns > POD_BACKOFF_FORGET_MS * 1000000ll)
+    if (c->now.started_ns &&
+        c->now.finished_ns - c->now.started_ns > POD_BACKOFF_FORGET_MS * 1000000ll)
         wait_ms = c->backoff_ms = 0;
     pod_backoff(&c->backoff_ms, POD_BACKOFF_MIN_MS, POD_BACKOFF_MAX_MS);
     c->again_ms = pod_now_ms(p) + wait_ms;
