@@ -276,7 +276,17 @@ static void add_all(struct plan_texts *out, struct arena *a, const struct map *m
             plan_add_text(out, a, arena_printf(a, "%s=%s", name, (const char *)value));
 }
 
-/* What the image sets and nobody overrides. */
+static bool is_named_before(const struct plan_texts *t, size_t i, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (size_t k = 0; k < i; k++)
+        if (strncmp(t->v[k], name, len) == 0 && t->v[k][len] == '=')
+            return true;
+    return false;
+}
+
+/* What the image sets and nobody overrides; of equal names the first. */
 static void add_image(struct build *b, struct plan_texts *out)
 {
     const struct plan_texts *image = b->in->image_env;
@@ -284,7 +294,7 @@ static void add_image(struct build *b, struct plan_texts *out)
     for (size_t i = 0; image && i < image->len; i++) {
         const char *name = arena_strndup(b->a, image->v[i], strcspn(image->v[i], "="));
 
-        if (!look_build(b, name))
+        if (!look_build(b, name) && !is_named_before(image, i, name))
             plan_add_text(out, b->a, image->v[i]);
     }
 }
@@ -299,6 +309,9 @@ int node_env_build(struct plan_texts *out, struct plan_texts *own, struct arena 
                        .err = err };
     const struct pod_spec_view *spec = &pod_view(in->pod)->spec;
 
+    if (in->services && !informer_synced(in->services))
+        return err_set(err, ERR_UNAVAILABLE, "services have not yet been read at least once, cannot "
+                       "construct envvars");
     if (in->services)
         node_env_add_services(&b.services, in->services, object_ns(in->pod),
                               spec->has_enable_service_links ? spec->enable_service_links : true);

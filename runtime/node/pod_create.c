@@ -62,6 +62,9 @@ static int make_env(struct pod_container *c, struct texts *t, struct err *err)
                               .services = c->pod->self->services, .refs = c->pod->refs,
                               .facts = &facts };
 
+    plan_add_text(&image_env, a,
+                  arena_printf(a, "HOSTNAME=%s", pod_files_hostname(a, c->pod->self->conf,
+                                                                    c->pod->view)));
     if (node_env_build(&t->env, &t->own, a, &in, err) < 0)
         return -1;
     add_hostname(c, &t->env);
