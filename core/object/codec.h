@@ -22,8 +22,8 @@ enum codec_strict { STRICT_IGNORE, STRICT_WARN, STRICT_STRICT };     /* fieldVal
 #define CODEC_NOTES_MAX 100              /* further ones are dropped, as upstream does */
 struct codec_notes { const char **v; unsigned len, cap; struct arena *a; };
 
-/* Syntax only: bytes -> raw tree; duplicates are noted. In JSON they merge, as Go decodes into structs;
- * in YAML and patches the last one wins. Errors: ERR_INVALID with upstream's meaning. */
+/* Syntax only: bytes -> raw tree; duplicates are noted. In JSON they merge, as Go decodes into
+ * structs; in YAML and patches the last one wins. Errors: ERR_INVALID with upstream's meaning. */
 int codec_parse(struct json **out, struct arena *a, enum codec_media media, struct slice bytes,
                 struct codec_notes *notes, struct err *err);
 /* Raw tree -> canonical tree of `type` (input is left as it was; out shares its texts, so it must
@@ -38,8 +38,8 @@ void codec_default(struct json *tree, struct arena *a, const struct kind *kind);
 /* The same for a type that is no kind of its own (TokenRequest spec, Scale...): no-op where nothing
  * is known. */
 void codec_default_type(struct json *tree, struct arena *a, const struct schema_type *type);
-/* A canonical tree of one version of an object -> of another (to->storage, or back). ERR_UNSUPPORTED
- * when they are not versions of one object. out shares texts with tree. */
+/* A canonical tree of one version of an object -> of another (to->storage, or back).
+ * ERR_UNSUPPORTED when they are not versions of one object. out shares texts with tree. */
 int codec_convert(struct json **out, struct arena *a, const struct json *tree,
                   const struct kind *from, const struct kind *to, struct err *err);
 /* All notes as the one text behind "strict decoding error: ". Notes about YAML (`line 1: key "x"

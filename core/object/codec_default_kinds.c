@@ -136,7 +136,8 @@ static void amounts_from(struct json *item, struct arena *a, const struct schema
 }
 
 /* Only here: the same spec inside a VolumeAttachment has no defaults. */
-void codec_default_persistent_volume(struct json *tree, struct arena *a, const struct schema_type *t)
+void codec_default_persistent_volume(struct json *tree, struct arena *a,
+                                     const struct schema_type *t)
 {
     const struct schema_type *type = codec_default_type_in(t, "spec");
     struct json *spec = json_get(tree, "spec");

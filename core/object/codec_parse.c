@@ -88,7 +88,8 @@ static struct json *second_value(struct arena *a, struct json *first, struct jso
     return first;
 }
 
-/* What Go's decoder does to a struct or list that it meets a second time: it writes over the first. */
+/* What Go's decoder does to a struct or list that it meets a second time: it writes over the first.
+ */
 static void merge_into(struct arena *a, struct json *first, const struct json *second)
 {
     struct json *v, *old;

@@ -24,7 +24,8 @@ static const char *renamed(const char *key, bool to_core)
     return key;
 }
 
-struct json *convert_tree(struct arena *a, struct json *tree, const struct kind *from, const struct kind *to)
+struct json *convert_tree(struct arena *a, struct json *tree, const struct kind *from,
+                          const struct kind *to)
 {
     bool to_core = !*to->group;
     struct json *out;

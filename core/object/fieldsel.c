@@ -1,7 +1,8 @@
-/* core/object/fieldsel.c -- field selectors: which fields a kind lets clients select by, and where they are.
+/* core/object/fieldsel.c -- field selectors: which fields a kind lets clients select by, and where
+ * they are.
  *
- * Values are looked up in the stored bytes by a scan that skips what it does not need: a filtered watch asks
- * this of every event, so no tree is built for it.
+ * Values are looked up in the stored bytes by a scan that skips what it does not need: a filtered
+ * watch asks this of every event, so no tree is built for it.
  */
 #include <stdlib.h>
 
@@ -34,7 +35,8 @@ static const struct field fields[] = {
     { "", "events", "involvedObject.namespace", "involvedObject.namespace", "regarding.namespace" },
     { "", "events", "involvedObject.name", "involvedObject.name", "regarding.name" },
     { "", "events", "involvedObject.uid", "involvedObject.uid", "regarding.uid" },
-    { "", "events", "involvedObject.apiVersion", "involvedObject.apiVersion", "regarding.apiVersion" },
+    { "", "events", "involvedObject.apiVersion", "involvedObject.apiVersion",
+      "regarding.apiVersion" },
     { "", "events", "involvedObject.resourceVersion", "involvedObject.resourceVersion",
       "regarding.resourceVersion" },
     { "", "events", "involvedObject.fieldPath", "involvedObject.fieldPath", "regarding.fieldPath" },
@@ -44,20 +46,26 @@ static const struct field fields[] = {
     { "", "events", "type", "type", NULL },
     { "events.k8s.io", "events", "reason", "reason", NULL },
     { "events.k8s.io", "events", "regarding.kind", "involvedObject.kind", "regarding.kind" },
-    { "events.k8s.io", "events", "regarding.namespace", "involvedObject.namespace", "regarding.namespace" },
+    { "events.k8s.io", "events", "regarding.namespace", "involvedObject.namespace",
+      "regarding.namespace" },
     { "events.k8s.io", "events", "regarding.name", "involvedObject.name", "regarding.name" },
     { "events.k8s.io", "events", "regarding.uid", "involvedObject.uid", "regarding.uid" },
-    { "events.k8s.io", "events", "regarding.apiVersion", "involvedObject.apiVersion", "regarding.apiVersion" },
+    { "events.k8s.io", "events", "regarding.apiVersion", "involvedObject.apiVersion",
+      "regarding.apiVersion" },
     { "events.k8s.io", "events", "regarding.resourceVersion", "involvedObject.resourceVersion",
       "regarding.resourceVersion" },
-    { "events.k8s.io", "events", "regarding.fieldPath", "involvedObject.fieldPath", "regarding.fieldPath" },
-    { "events.k8s.io", "events", "reportingController", "reportingComponent", "reportingController" },
+    { "events.k8s.io", "events", "regarding.fieldPath", "involvedObject.fieldPath",
+      "regarding.fieldPath" },
+    { "events.k8s.io", "events", "reportingController", "reportingComponent",
+      "reportingController" },
     { "events.k8s.io", "events", "type", "type", NULL },
     { "batch", "jobs", "status.successful", "#status.succeeded", NULL },
-    { "certificates.k8s.io", "certificatesigningrequests", "spec.signerName", "spec.signerName", NULL },
+    { "certificates.k8s.io", "certificatesigningrequests", "spec.signerName", "spec.signerName",
+      NULL },
 };
 static const struct field field_name = { .label = "metadata.name", .path = "metadata.name" };
-static const struct field field_ns = { .label = "metadata.namespace", .path = "metadata.namespace" };
+static const struct field field_ns = { .label = "metadata.namespace",
+                                       .path = "metadata.namespace" };
 
 struct term { const struct field *field; bool negate; char *value; };
 struct fieldsel { VEC(struct term) terms; };
@@ -125,7 +133,8 @@ static int parse_term(struct fieldsel *f, const struct kind *kind, const char *t
     while (op[0] == '!' && op[1] != '=')
         op = op + 1 + strcspn(op + 1, "!=");
     if (!*op)
-        return err_set(err, ERR_INVALID, "invalid selector: '%s'; can't understand '%s'", text, term);
+        return err_set(err, ERR_INVALID, "invalid selector: '%s'; can't understand '%s'", text,
+                       term);
     t.negate = op[0] == '!';
     if (unescape(&value, op + (op[1] == '=' ? 2 : 1), err) < 0)
         return -1;
@@ -167,7 +176,8 @@ static int compare_texts(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-int fieldsel_parse(struct fieldsel **out, const struct kind *kind, const char *text, struct err *err)
+int fieldsel_parse(struct fieldsel **out, const struct kind *kind, const char *text,
+                   struct err *err)
 {
     _cleanup_(fieldsel_freep) struct fieldsel *f = NEW(struct fieldsel);
     _cleanup_(mem_freep) char *copy = mem_strdup(text);

@@ -1,5 +1,5 @@
-/* core/object/patch_json.c -- RFC 6902, with the liberties of the library that upstream uses: negative indices
- * count from the end, "replace" of a missing member of an object adds it. */
+/* core/object/patch_json.c -- RFC 6902, with the liberties of the library that upstream uses:
+ * negative indices count from the end, "replace" of a missing member of an object adds it. */
 #include "core/base/check.h"
 #include "core/base/str.h"
 #include "core/object/patch.h"
@@ -12,7 +12,8 @@ struct place { struct json *in; const char *key; const char *path; };
 
 static int fails(struct err *err, const char *what, const char *path, const char *why)
 {
-    return err_set(err, ERR_UNSUPPORTED, "%s operation does not apply: %s: %.200s", what, why, path);
+    return err_set(err, ERR_UNSUPPORTED, "%s operation does not apply: %s: %.200s", what, why,
+                   path);
 }
 
 /* "a~1b~0c" -> "a/b~c". */
@@ -50,7 +51,8 @@ static struct json *get(const struct json *in, const char *key)
     return i >= 0 ? json_at(in, (size_t)i) : NULL;
 }
 
-static int find(struct place *out, const struct doc *d, const char *what, const char *path, struct err *err)
+static int find(struct place *out, const struct doc *d, const char *what, const char *path,
+                struct err *err)
 {
     struct json *at = d->root;
     const char *p = path;
@@ -221,14 +223,17 @@ int patch_json(struct json **out, struct arena *a, const struct json *doc, const
     struct json *op;
 
     if (!json_is(patch, JSON_ARRAY))
-        return err_set(err, ERR_INVALID, "error decoding patch: json: cannot unmarshal %s into Go value "
+        return err_set(err, ERR_INVALID,
+                       "error decoding patch: json: cannot unmarshal %s into Go value "
                        "of type []handlers.jsonPatchOp", json_type_name(patch->type));
     if (json_len(patch) > PATCH_JSON_OPS_MAX)
-        return err_set(err, ERR_QUOTA, "The allowed maximum operations in a JSON patch is %d, got %zu",
+        return err_set(err, ERR_QUOTA,
+                       "The allowed maximum operations in a JSON patch is %d, got %zu",
                        PATCH_JSON_OPS_MAX, json_len(patch));
     json_each(op, patch)
         if (!json_is(op, JSON_OBJECT))
-            return err_set(err, ERR_INVALID, "error decoding patch: json: cannot unmarshal %s into Go "
+            return err_set(err, ERR_INVALID,
+                           "error decoding patch: json: cannot unmarshal %s into Go "
                            "value of type handlers.jsonPatchOp", json_type_name(op->type));
     d.root = json_clone(a, doc);
     json_each(op, patch) {

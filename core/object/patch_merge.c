@@ -39,7 +39,8 @@ static void merge_into(struct arena *a, struct json *doc, const struct json *pat
     }
 }
 
-int patch_merge(struct json **out, struct arena *a, const struct json *doc, const struct json *patch,
+int patch_merge(struct json **out, struct arena *a, const struct json *doc,
+                const struct json *patch,
                 struct err *err)
 {
     struct json *result;

@@ -1,5 +1,5 @@
-/* core/object/patch_strategic.c -- Kubernetes strategic merge: objects merge by member, lists by the merge key that
- * the schema declares, steered by directives in the patch:
+/* core/object/patch_strategic.c -- Kubernetes strategic merge: objects merge by member, lists by
+ * the merge key that the schema declares, steered by directives in the patch:
  *
  *   $patch: replace|delete|merge        in an object: what to do with it
  *   $retainKeys: [..]                   all other members go
@@ -66,7 +66,8 @@ static int no_merge_key(const struct json *item, const char *key, struct err *er
     _cleanup_buf_ struct buf b = BUF_INIT;
 
     patch_go_text(&b, item);
-    return err_set(err, ERR_FAILED, "map: %.300s does not contain declared merge key: %s", b.p, key);
+    return err_set(err, ERR_FAILED, "map: %.300s does not contain declared merge key: %s", b.p,
+                   key);
 }
 
 static int bad_directive(const struct json *directive, const struct json *in, struct err *err)
@@ -183,7 +184,8 @@ static int item_kind(const struct json *x, const struct json *y, bool *objects, 
     return 0;
 }
 
-/* Sorts the items of `list` as `order` has them, stably; items that it has not come before others. */
+/* Sorts the items of `list` as `order` has them, stably; items that it has not come before others.
+ */
 static struct json *sort_by(struct arena *a, const struct json *list, const struct json *order,
                             const char *key)
 {
@@ -333,7 +335,8 @@ static struct json *merge_list(struct arena *a, struct json *doc, struct json *p
         return weave(a, merge_scalars(a, doc, patch), patch, doc, NULL);
     }
     if (!key) {
-        err_set(err, ERR_FAILED, "cannot merge lists without merge key for %s", schema_field_name(f));
+        err_set(err, ERR_FAILED, "cannot merge lists without merge key for %s",
+                schema_field_name(f));
         return NULL;
     }
     if (apply_list_directives(a, &doc, &patch, key, err) < 0)
@@ -359,12 +362,14 @@ static const struct schema_field *lookup(const struct schema_type *type, const c
     const struct schema_field *f;
 
     if (!type) {
-        err_set(err, ERR_FAILED, "merging an object in json but data type is not struct, instead is: map");
+        err_set(err, ERR_FAILED,
+                "merging an object in json but data type is not struct, instead is: map");
         return NULL;
     }
     f = schema_field(type, name, strlen(name));
     if (!f)
-        err_set(err, ERR_FAILED, "unable to find api field in struct %s for the json field \"%.100s\"",
+        err_set(err, ERR_FAILED,
+                "unable to find api field in struct %s for the json field \"%.100s\"",
                 schema_type_name(type), name);
     return f;
 }
@@ -415,7 +420,8 @@ static int check_order(const struct json *patch, const struct json *order, const
             at++;
         }
         if (at++ >= json_len(order))
-            return err_set(err, ERR_FAILED, "The order in patch list doesn't match %s list", ORDER_PREFIX);
+            return err_set(err, ERR_FAILED, "The order in patch list doesn't match %s list",
+                           ORDER_PREFIX);
     }
     return 0;
 }
@@ -533,7 +539,8 @@ static struct json *merge_object(struct arena *a, struct json *doc, struct json 
     return doc;
 }
 
-int patch_strategic(struct json **out, struct arena *a, const struct json *doc, const struct json *patch,
+int patch_strategic(struct json **out, struct arena *a, const struct json *doc,
+                    const struct json *patch,
                     const struct schema_type *type, struct err *err)
 {
     struct json *result;

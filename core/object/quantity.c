@@ -1,4 +1,5 @@
-/* core/object/quantity.c -- a quantity is sign * mantissa * 10^exp, in 128 bits, plus the family its text used. */
+/* core/object/quantity.c -- a quantity is sign * mantissa * 10^exp, in 128 bits, plus the family
+ * its text used. */
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -27,10 +28,13 @@ struct quantity {
 struct pieces { bool neg; struct slice num, frac, suffix; };
 
 static const struct suffix { const char *text; enum family family; int32_t exp; } suffixes[] = {
-    { "", DECIMAL_SI, 0 },   { "n", DECIMAL_SI, -9 }, { "u", DECIMAL_SI, -6 }, { "m", DECIMAL_SI, -3 },
-    { "k", DECIMAL_SI, 3 },  { "M", DECIMAL_SI, 6 },  { "G", DECIMAL_SI, 9 },  { "T", DECIMAL_SI, 12 },
+    { "", DECIMAL_SI, 0 },   { "n", DECIMAL_SI, -9 }, { "u", DECIMAL_SI, -6 },
+    { "m", DECIMAL_SI, -3 },
+    { "k", DECIMAL_SI, 3 },  { "M", DECIMAL_SI, 6 },  { "G", DECIMAL_SI, 9 },
+    { "T", DECIMAL_SI, 12 },
     { "P", DECIMAL_SI, 15 }, { "E", DECIMAL_SI, 18 },
-    { "Ki", BINARY_SI, 10 }, { "Mi", BINARY_SI, 20 }, { "Gi", BINARY_SI, 30 }, { "Ti", BINARY_SI, 40 },
+    { "Ki", BINARY_SI, 10 }, { "Mi", BINARY_SI, 20 }, { "Gi", BINARY_SI, 30 },
+    { "Ti", BINARY_SI, 40 },
     { "Pi", BINARY_SI, 50 }, { "Ei", BINARY_SI, 60 },
 };
 
@@ -93,7 +97,8 @@ static int read_suffix(struct slice s, enum family *family, int32_t *exp, struct
         return err_set(err, ERR_INVALID, "unable to parse quantity's suffix");
     memcpy(digits, s.p + 1, s.len - 1);
     digits[s.len - 1] = 0;
-    if (str_to_i64(digits[0] == '+' ? digits + 1 : digits, INT32_MIN / 2, INT32_MAX / 2, &v, NULL) < 0)
+    if (str_to_i64(digits[0] == '+' ? digits + 1 : digits, INT32_MIN / 2, INT32_MAX / 2, &v,
+                   NULL) < 0)
         return err_set(err, ERR_INVALID, "unable to parse quantity's suffix");
     *family = DECIMAL_EXP;
     *exp = (int32_t)v;
@@ -140,8 +145,8 @@ static void strip_zeros(struct quantity *q)
     }
 }
 
-/* Upstream keeps a text as it is when a cheap test says that it is canonical. The test is not exact ("1.500"
- * passes), but clients see its outcome. */
+/* Upstream keeps a text as it is when a cheap test says that it is canonical. The test is not
+ * exact ("1.500" passes), but clients see its outcome. */
 static bool is_verbatim(const struct quantity *q, const struct pieces *p, int32_t shift)
 {
     size_t digits = (p->num.len ? p->num.len : 1) + p->frac.len;

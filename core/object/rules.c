@@ -1,4 +1,5 @@
-/* core/object/rules.c -- the general part of the rules: which row a kind has, and what every write does. */
+/* core/object/rules.c -- the general part of the rules: which row a kind has, and what every write
+ * does. */
 #include "core/base/check.h"
 #include "core/object/rules_impl.h"
 #include "core/object/rules_warn.h"
@@ -29,7 +30,8 @@ static struct json *metadata(struct json *obj, const struct kind *kind, struct a
     return json_get(obj, "metadata");
 }
 
-static void set_generation(struct json *obj, const struct kind *kind, struct arena *a, int64_t value)
+static void set_generation(struct json *obj, const struct kind *kind, struct arena *a,
+                           int64_t value)
 {
     rules_put(a, metadata(obj, kind, a), rules_type(kind->type, "metadata"), "generation",
               json_int(a, value));
@@ -48,7 +50,8 @@ void rules_prepare_create(struct json *obj, const struct kind *kind, const struc
     for (size_t i = 0; i < ARRAY_LEN(cleared); i++)
         json_del(meta, cleared[i]);
     if (kind->has_status && !row->keeps_status_on_create)
-        rules_put(ctx->a, obj, kind->type, "status", rules_zero(ctx->a, rules_type(kind->type, "status")));
+        rules_put(ctx->a, obj, kind->type, "status",
+                  rules_zero(ctx->a, rules_type(kind->type, "status")));
     if (kind->has_generation)
         set_generation(obj, kind, ctx->a, 1);
     if (row->prepare_create)

@@ -151,7 +151,8 @@ static void check_counters(struct causes *c, const struct json *status, const ch
 
         if (has_name(names, parts[i][0]) && part > json_get_int(status, parts[i][1], 0))
             rules_invalid_i(c, RULES_AT(p, parts[i][0]), part,
-                            str_eq(parts[i][1], "replicas") ? "cannot be greater than status.replicas" :
+                            str_eq(parts[i][1], "replicas") ?
+                            "cannot be greater than status.replicas" :
                             "cannot be greater than readyReplicas");
     }
 }
@@ -186,7 +187,8 @@ static void deployment_update(struct causes *c, const struct json *obj, const st
 }
 
 /* Annotations count as part of what a generation describes; a status write leaves labels alone. */
-static void deployment_prepare_update(struct json *obj, const struct json *old, const struct kind *kind,
+static void deployment_prepare_update(struct json *obj, const struct json *old,
+                                      const struct kind *kind,
                                       const struct rules_ctx *ctx)
 {
     struct json *meta = json_get(obj, "metadata");
@@ -217,7 +219,8 @@ static void replicaset_update(struct causes *c, const struct json *obj, const st
                               const struct rules_ctx *ctx)
 {
     static const char *const names[] = {
-        "replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration",
+        "replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas",
+        "observedGeneration",
         NULL,
     };
 

@@ -63,7 +63,8 @@ static void add_text(struct causes *c, enum cause_type type, const char *field, 
                                      .message = arena_strdup(c->a, message) };
 }
 
-static void add_va(struct causes *c, enum cause_type type, const char *field, const struct json *value,
+static void add_va(struct causes *c, enum cause_type type, const char *field,
+                   const struct json *value,
                    const char *format, va_list ap)
 {
     _cleanup_buf_ struct buf b = BUF_INIT;
@@ -150,7 +151,8 @@ void rules_invalid(struct causes *c, const struct rules_path *p, const struct js
     va_end(ap);
 }
 
-void rules_invalid_s(struct causes *c, const struct rules_path *p, const char *v, const char *detail)
+void rules_invalid_s(struct causes *c, const struct rules_path *p, const char *v,
+                     const char *detail)
 {
     add(c, CAUSE_INVALID, p, json_str(c->a, v), "%s", detail);
 }
@@ -195,7 +197,8 @@ void rules_too_many(struct causes *c, const struct rules_path *p, size_t have, s
         max == 1 ? "" : "s");
 }
 
-void rules_check_format(struct causes *c, const struct rules_path *p, rules_format *f, const char *s)
+void rules_check_format(struct causes *c, const struct rules_path *p, rules_format *f,
+                        const char *s)
 {
     struct rules_msgs m = { .a = c->a };
 

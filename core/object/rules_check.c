@@ -1,4 +1,5 @@
-/* core/object/rules_check.c -- checks that several kinds share: labels, selectors, addresses, ports. */
+/* core/object/rules_check.c -- checks that several kinds share: labels, selectors, addresses,
+ * ports. */
 #include <arpa/inet.h>
 
 #include "core/base/check.h"
@@ -181,7 +182,8 @@ bool rules_seen(struct json *seen, struct arena *a, const char *key)
 /* --- names of signers of certificates */
 
 /* The first part that is not of this form is reported, then no more. */
-static void check_parts(struct causes *c, const struct rules_path *p, const char *s, rules_format *format)
+static void check_parts(struct causes *c, const struct rules_path *p, const char *s,
+                        rules_format *format)
 {
     struct rules_msgs m = { .a = c->a };
     struct slice rest = slice_of(s), part;
@@ -191,7 +193,8 @@ static void check_parts(struct causes *c, const struct rules_path *p, const char
 
         format(&m, text);
         for (unsigned i = 0; i < m.n; i++)
-            rules_invalid_s(c, p, s, arena_printf(c->a, "validating label \"%s\": %s", text, m.v[i]));
+            rules_invalid_s(c, p, s, arena_printf(c->a, "validating label \"%s\": %s", text,
+                                                  m.v[i]));
     }
 }
 
@@ -213,7 +216,8 @@ void rules_check_signer(struct causes *c, const struct rules_path *p, const char
         rules_too_long(c, p, SUBDOMAIN_MAX);
     check_parts(c, p, domain, rules_fmt_label);
     if (!strchr(domain, '.'))
-        rules_invalid_s(c, p, domain, "should be a domain with at least two segments separated by dots");
+        rules_invalid_s(c, p, domain,
+                        "should be a domain with at least two segments separated by dots");
     check_parts(c, p, slash + 1, rules_fmt_subdomain);
     if (strlen(s) > SIGNER_MAX)
         rules_too_long(c, p, SIGNER_MAX);

@@ -5,7 +5,8 @@
 #define RESTART_RULES_MAX 20
 #define EXIT_CODES_MAX 255
 
-static const char only_restartable[] = "may not be set for init containers without restartPolicy=Always";
+static const char only_restartable[] =
+    "may not be set for init containers without restartPolicy=Always";
 static const char not_ephemeral[] = "cannot be set for an Ephemeral Container";
 
 /* --- ports */
@@ -34,7 +35,8 @@ static void check_ports(struct causes *c, const struct rules_path *p, const stru
     }
 }
 
-static void check_host_ports(struct causes *c, const struct rules_path *p, const struct json *container,
+static void check_host_ports(struct causes *c, const struct rules_path *p,
+                             const struct json *container,
                              struct json *seen)
 {
     struct json *v;
@@ -51,7 +53,8 @@ static void check_host_ports(struct causes *c, const struct rules_path *p, const
 
 /* --- environment */
 
-static void check_name(struct causes *c, const struct rules_path *p, const struct json *v, bool prefix)
+static void check_name(struct causes *c, const struct rules_path *p, const struct json *v,
+                       bool prefix)
 {
     const char *name = rules_str(v, "name");
 
@@ -72,7 +75,8 @@ static void check_key_ref(struct causes *c, const struct rules_path *p, const st
         rules_check_format(c, AT(p, "key"), rules_fmt_config_key, key);
 }
 
-static void check_file_ref(const struct rules_spec *s, const struct rules_path *p, const struct json *ref)
+static void check_file_ref(const struct rules_spec *s, const struct rules_path *p,
+                           const struct json *ref)
 {
     const char *volume = rules_str(ref, "volumeName"), *path = rules_str(ref, "path");
 
@@ -81,7 +85,8 @@ static void check_file_ref(const struct rules_spec *s, const struct rules_path *
     else if (!json_get(s->volumes, volume))
         rules_not_found(s->c, AT(p, "volumeName"), volume);
     else if (!json_get(json_get(s->volumes, volume), "emptyDir"))
-        rules_invalid_s(s->c, AT(p, "volumeName"), volume, "referenced volume must be of type emptyDir");
+        rules_invalid_s(s->c, AT(p, "volumeName"), volume,
+                        "referenced volume must be of type emptyDir");
     if (!*path)
         rules_required(s->c, AT(p, "path"), "");
     else
@@ -92,7 +97,8 @@ static void check_file_ref(const struct rules_spec *s, const struct rules_path *
         rules_check_format(s->c, AT(p, "key"), rules_fmt_env_name, rules_str(ref, "key"));
 }
 
-static void check_value_from(const struct rules_spec *s, const struct rules_path *p, const struct json *env)
+static void check_value_from(const struct rules_spec *s, const struct rules_path *p,
+                             const struct json *env)
 {
     const struct json *from = json_get(env, "valueFrom"), *ref;
     struct causes *c = s->c;
@@ -117,7 +123,8 @@ static void check_value_from(const struct rules_spec *s, const struct rules_path
         rules_invalid_s(c, p, "", "may not have more than one field specified at a time");
 }
 
-static void check_env(const struct rules_spec *s, const struct rules_path *p, const struct json *list)
+static void check_env(const struct rules_spec *s, const struct rules_path *p,
+                      const struct json *list)
 {
     struct json *v;
 
@@ -172,19 +179,22 @@ static bool is_privileged(const struct json *container)
     return json_get_bool(json_get(container, "securityContext"), "privileged", false);
 }
 
-static void check_mount_modes(struct causes *c, const struct rules_path *p, const struct json *mount,
+static void check_mount_modes(struct causes *c, const struct rules_path *p,
+                              const struct json *mount,
                               const struct json *container)
 {
     static const char *const modes[] = { "Bidirectional", "HostToContainer", "None", NULL };
     static const char *const readonly[] = { "Disabled", "Enabled", "IfPossible", NULL };
-    const char *mode = rules_str(mount, "mountPropagation"), *rro = rules_str(mount, "recursiveReadOnly");
+    const char *mode = rules_str(mount, "mountPropagation"),
+        *rro = rules_str(mount, "recursiveReadOnly");
     const struct rules_path *at = AT(p, "recursiveReadOnly");
 
     if (json_get(mount, "mountPropagation") && !rules_in(mode, modes))
         rules_unsupported(c, AT(p, "mountPropagation"), mode, modes);
     if (str_eq(mode, "Bidirectional") && !is_privileged(container))
         rules_forbidden(c, AT(p, "mountPropagation"),
-                        "Bidirectional mount propagation is available only to privileged containers");
+                        "Bidirectional mount propagation is available only to privileged "
+                        "containers");
     if (!json_get(mount, "recursiveReadOnly") || str_eq(rro, "Disabled"))
         return;
     if (!rules_in(rro, readonly)) {
@@ -194,7 +204,8 @@ static void check_mount_modes(struct causes *c, const struct rules_path *p, cons
     if (!json_get_bool(mount, "readOnly", false))
         rules_forbidden(c, at, "may only be specified when readOnly is true");
     if (*mode && !str_eq(mode, "None"))
-        rules_forbidden(c, at, "may only be specified when mountPropagation is None or not specified");
+        rules_forbidden(c, at,
+                        "may only be specified when mountPropagation is None or not specified");
 }
 
 static void check_sub_path(const struct rules_spec *s, const struct rules_path *p,
@@ -212,7 +223,8 @@ static void check_sub_path(const struct rules_spec *s, const struct rules_path *
     rules_no_backsteps(s->c, AT(p, field), path);
 }
 
-static void check_mount(const struct rules_spec *s, const struct rules_path *p, const struct rules_path *at,
+static void check_mount(const struct rules_spec *s, const struct rules_path *p,
+                        const struct rules_path *at,
                         const struct json *mount, const struct json *devices)
 {
     const char *name = rules_str(mount, "name"), *path = rules_str(mount, "mountPath");
@@ -236,7 +248,8 @@ static void check_mount(const struct rules_spec *s, const struct rules_path *p, 
     check_sub_path(s, p, at, mount, "subPathExpr");
 }
 
-static void check_mounts(const struct rules_spec *s, const struct rules_path *p, const struct json *container)
+static void check_mounts(const struct rules_spec *s, const struct rules_path *p,
+                         const struct json *container)
 {
     struct json *seen = json_object(s->c->a), *v;
 
@@ -250,7 +263,8 @@ static void check_mounts(const struct rules_spec *s, const struct rules_path *p,
     }
 }
 
-static void check_device(const struct rules_spec *s, const struct rules_path *at, const struct json *device,
+static void check_device(const struct rules_spec *s, const struct rules_path *at,
+                         const struct json *device,
                          const struct json *mounts)
 {
     const char *name = rules_str(device, "name"), *path = rules_str(device, "devicePath");
@@ -271,10 +285,12 @@ static void check_device(const struct rules_spec *s, const struct rules_path *at
     if (find_by(mounts, "name", name))
         rules_invalid_s(c, AT(at, "name"), name, "must not already exist in volumeMounts");
     if (find_by(mounts, "mountPath", path))
-        rules_invalid_s(c, AT(at, "devicePath"), path, "must not already exist as a path in volumeMounts");
+        rules_invalid_s(c, AT(at, "devicePath"), path,
+                        "must not already exist as a path in volumeMounts");
 }
 
-static void check_devices(const struct rules_spec *s, const struct rules_path *p, const struct json *container)
+static void check_devices(const struct rules_spec *s, const struct rules_path *p,
+                          const struct json *container)
 {
     struct json *names = json_object(s->c->a), *paths = json_object(s->c->a), *v;
 
@@ -302,7 +318,8 @@ static void check_http(struct causes *c, const struct rules_path *p, const struc
     if (!rules_in(rules_str(v, "scheme"), schemes))
         rules_unsupported(c, AT(p, "scheme"), rules_str(v, "scheme"), schemes);
     json_each(header, json_get(v, "httpHeaders"))
-        rules_check_format(c, AT(p, "httpHeaders"), rules_fmt_http_header, rules_str(header, "name"));
+        rules_check_format(c, AT(p, "httpHeaders"), rules_fmt_http_header,
+                           rules_str(header, "name"));
 }
 
 static void check_action(const struct rules_spec *s, const struct rules_path *p, const char *name,
@@ -325,7 +342,8 @@ static void check_action(const struct rules_spec *s, const struct rules_path *p,
                         "terminationGracePeriodSeconds (%lld)", (long long)grace));
 }
 
-static void check_handler(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
+static void check_handler(const struct rules_spec *s, const struct rules_path *p,
+                          const struct json *v)
 {
     static const char *const actions[] = { "exec", "httpGet", "tcpSocket", "grpc", "sleep" };
     unsigned n = 0;
@@ -344,13 +362,16 @@ static void check_handler(const struct rules_spec *s, const struct rules_path *p
         rules_required(s->c, p, "must specify a handler type");
 }
 
-static void check_probe(const struct rules_spec *s, const struct rules_path *at, const struct json *container,
+static void check_probe(const struct rules_spec *s, const struct rules_path *at,
+                        const struct json *container,
                         const char *name)
 {
     static const char *const numbers[] = {
-        "initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold",
+        "initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold",
+        "failureThreshold",
     };
-    const struct json *v = json_get(container, name), *grace = json_get(v, "terminationGracePeriodSeconds");
+    const struct json *v = json_get(container, name),
+        *grace = json_get(v, "terminationGracePeriodSeconds");
     const struct rules_path *p = AT(at, name);
     bool readiness = str_eq(name, "readinessProbe");
     int64_t success = json_get_int(v, "successThreshold", 0);
@@ -361,7 +382,8 @@ static void check_probe(const struct rules_spec *s, const struct rules_path *at,
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
         rules_check_nonneg(s->c, p, v, numbers[i]);
     if (grace && grace->i <= 0)
-        rules_invalid(s->c, AT(p, "terminationGracePeriodSeconds"), grace, "must be greater than 0");
+        rules_invalid(s->c, AT(p, "terminationGracePeriodSeconds"), grace,
+                      "must be greater than 0");
     if (readiness && grace)
         rules_invalid(s->c, AT(p, "terminationGracePeriodSeconds"), grace,
                       "must not be set for readinessProbes");
@@ -369,7 +391,8 @@ static void check_probe(const struct rules_spec *s, const struct rules_path *at,
         rules_invalid_i(s->c, AT(p, "successThreshold"), success, "must be 1");
 }
 
-static void check_lifecycle(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
+static void check_lifecycle(const struct rules_spec *s, const struct rules_path *p,
+                            const struct json *v)
 {
     const char *signal = rules_str(v, "stopSignal");
 
@@ -382,7 +405,8 @@ static void check_lifecycle(const struct rules_spec *s, const struct rules_path 
                         "may not be set for containers with empty `spec.os.name`");
 }
 
-static void check_running(const struct rules_spec *s, const struct rules_path *p, const struct json *container)
+static void check_running(const struct rules_spec *s, const struct rules_path *p,
+                          const struct json *container)
 {
     if (json_get(container, "lifecycle"))
         check_lifecycle(s, AT(p, "lifecycle"), json_get(container, "lifecycle"));
@@ -409,7 +433,8 @@ static void check_exit_codes(struct causes *c, const struct rules_path *p, const
         rules_too_many(c, AT(p, "values"), json_len(values), EXIT_CODES_MAX);
 }
 
-static void check_restart(struct causes *c, const struct rules_path *p, const struct json *container,
+static void check_restart(struct causes *c, const struct rules_path *p,
+                          const struct json *container,
                           bool is_init)
 {
     static const char *const policies[] = { "Always", "Never", "OnFailure", NULL };
@@ -424,21 +449,24 @@ static void check_restart(struct causes *c, const struct rules_path *p, const st
     if (json_len(rules) == 0)
         return;
     if (!*policy)
-        rules_required(c, AT(p, "restartPolicy"), "must specify restartPolicy when restart rules are used");
+        rules_required(c, AT(p, "restartPolicy"),
+                       "must specify restartPolicy when restart rules are used");
     if (is_init && str_eq(policy, "Always"))
         rules_forbidden(c, at, "restartPolicyRules are not allowed for init containers with "
                         "restart policy Always");
     if (json_len(rules) > RESTART_RULES_MAX)
         rules_too_many(c, at, json_len(rules), RESTART_RULES_MAX);
     json_each(rule, rules) {
-        rules_check_enum(c, AT(IDX(at, rule_i), "action"), rules_str(rule, "action"), actions, true);
+        rules_check_enum(c, AT(IDX(at, rule_i), "action"), rules_str(rule, "action"), actions,
+                         true);
         check_exit_codes(c, AT(IDX(at, rule_i), "exitCodes"), json_get(rule, "exitCodes"));
     }
 }
 
 /* --- what all containers share */
 
-static void check_resize(const struct rules_spec *s, const struct rules_path *p, const struct json *list)
+static void check_resize(const struct rules_spec *s, const struct rules_path *p,
+                         const struct json *list)
 {
     static const char *const resources[] = { "cpu", "memory", NULL };
     static const char *const policies[] = { "NotRequired", "RestartContainer", NULL };
@@ -453,7 +481,8 @@ static void check_resize(const struct rules_spec *s, const struct rules_path *p,
         rules_check_enum(s->c, p, name, resources, true);
         rules_check_enum(s->c, p, policy, policies, true);
         if (never && !str_eq(policy, "NotRequired"))
-            rules_invalid_s(s->c, p, policy, "must be 'NotRequired' when pod `restartPolicy` is 'Never'");
+            rules_invalid_s(s->c, p, policy,
+                            "must be 'NotRequired' when pod `restartPolicy` is 'Never'");
     }
 }
 
@@ -464,7 +493,8 @@ static bool is_padded(const char *s)
     return len && (strchr(" \t\r\n\v\f", s[0]) || strchr(" \t\r\n\v\f", s[len - 1]));
 }
 
-static void check_common(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
+static void check_common(const struct rules_spec *s, const struct rules_path *p,
+                         const struct json *v)
 {
     static const char *const messages[] = { "File", "FallbackToLogsOnError", NULL };
     static const char *const pulls[] = { "Always", "IfNotPresent", "Never", NULL };
@@ -485,7 +515,8 @@ static void check_common(const struct rules_spec *s, const struct rules_path *p,
     check_mounts(s, AT(p, "volumeMounts"), v);
     check_devices(s, AT(p, "volumeDevices"), v);
     rules_check_enum(c, AT(p, "imagePullPolicy"), rules_str(v, "imagePullPolicy"), pulls, true);
-    rules_resources(c, AT(p, "resources"), json_get(v, "resources"), json_get(s->spec, "resourceClaims"),
+    rules_resources(c, AT(p, "resources"), json_get(v, "resources"),
+                    json_get(s->spec, "resourceClaims"),
                     false);
     check_resize(s, AT(p, "resizePolicy"), json_get(v, "resizePolicy"));
     rules_security_context(s, AT(p, "securityContext"), json_get(v, "securityContext"));
@@ -493,7 +524,8 @@ static void check_common(const struct rules_spec *s, const struct rules_path *p,
         rules_invalid_s(c, AT(p, "image"), image, "must not have leading or trailing whitespace");
 }
 
-static void check_unique(const struct rules_spec *s, const struct rules_path *p, const struct json *v,
+static void check_unique(const struct rules_spec *s, const struct rules_path *p,
+                         const struct json *v,
                          struct json *names)
 {
     if (rules_seen(names, s->c->a, rules_str(v, "name")))
@@ -502,7 +534,8 @@ static void check_unique(const struct rules_spec *s, const struct rules_path *p,
 
 /* --- the lists */
 
-static void check_regular(const struct rules_spec *s, const struct rules_path *p, struct json *names)
+static void check_regular(const struct rules_spec *s, const struct rules_path *p,
+                          struct json *names)
 {
     const struct json *list = json_get(s->spec, "containers");
     struct json *ports = json_object(s->c->a), *v;
@@ -561,7 +594,8 @@ static void check_ephemeral_mounts(const struct rules_spec *s, const struct rule
     }
 }
 
-static void check_ephemeral(const struct rules_spec *s, const struct rules_path *p, struct json *names)
+static void check_ephemeral(const struct rules_spec *s, const struct rules_path *p,
+                            struct json *names)
 {
     static const char *const refused[] = {
         "ports", "resources", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle",

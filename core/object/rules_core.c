@@ -116,14 +116,16 @@ static void secret_create(struct causes *c, const struct json *obj, const struct
 
     (void)ctx;
     json_each_member(m, data) {
-        rules_check_format(c, RULES_KEY(RULES_AT(NULL, "data"), m->key), rules_fmt_config_key, m->key);
+        rules_check_format(c, RULES_KEY(RULES_AT(NULL, "data"), m->key), rules_fmt_config_key,
+                           m->key);
         total += b64_bytes(m->val);
     }
     if (total > DATA_BYTES_MAX)
         rules_too_long(c, RULES_AT(NULL, "data"), DATA_BYTES_MAX);
     if (str_eq(rules_str(obj, "type"), "kubernetes.io/service-account-token") &&
         !*rules_str(notes, owner))
-        rules_required(c, RULES_KEY(RULES_AT(RULES_AT(NULL, "metadata"), "annotations"), owner), "");
+        rules_required(c, RULES_KEY(RULES_AT(RULES_AT(NULL, "metadata"), "annotations"), owner),
+                       "");
     check_secret_type(c, obj, data);
 }
 
@@ -179,7 +181,8 @@ static void namespace_label(struct json *obj, const struct kind *kind, struct ar
     rules_put_key(a, labels, "kubernetes.io/metadata.name", json_str(a, rules_str(meta, "name")));
 }
 
-static void namespace_prepare(struct json *obj, const struct kind *kind, const struct rules_ctx *ctx)
+static void namespace_prepare(struct json *obj, const struct kind *kind,
+                              const struct rules_ctx *ctx)
 {
     const struct schema_type *spec_type = rules_type(kind->type, "spec");
     struct json *spec = json_get(obj, "spec"), *status = json_get(obj, "status"), *list, *v;
@@ -198,7 +201,8 @@ static void namespace_prepare(struct json *obj, const struct kind *kind, const s
         has = has || str_eq(json_text(v), "kubernetes");
     if (!has)
         json_append(ctx->a, list, json_str(ctx->a, "kubernetes"));
-    rules_put(ctx->a, status, rules_type(kind->type, "status"), "phase", json_str(ctx->a, "Active"));
+    rules_put(ctx->a, status, rules_type(kind->type, "status"), "phase",
+              json_str(ctx->a, "Active"));
     namespace_label(obj, kind, ctx->a);
 }
 
@@ -255,7 +259,8 @@ static void account_prepare(struct json *obj, const struct kind *kind, const str
     }
 }
 
-static void account_prepare_update(struct json *obj, const struct json *old, const struct kind *kind,
+static void account_prepare_update(struct json *obj, const struct json *old,
+                                   const struct kind *kind,
                                    const struct rules_ctx *ctx)
 {
     (void)old;
@@ -314,7 +319,8 @@ static void check_node_resources(struct causes *c, const struct json *status)
 
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         json_each_member(m, json_get(status, lists[i]))
-            rules_check_amount(c, RULES_KEY(RULES_AT(RULES_AT(NULL, "status"), lists[i]), m->key), m->key,
+            rules_check_amount(c, RULES_KEY(RULES_AT(RULES_AT(NULL, "status"), lists[i]), m->key),
+                               m->key,
                                json_text(m->val) ? m->val->s : "0");
 }
 

@@ -1,5 +1,5 @@
-/* core/object/rules_event.c -- Event in both its versions. One stored form; each version names its fields its
- * own way, and only events.k8s.io insists on the new ones. */
+/* core/object/rules_event.c -- Event in both its versions. One stored form; each version names its
+ * fields its own way, and only events.k8s.io insists on the new ones. */
 #include "core/base/check.h"
 #include "core/object/rules_impl.h"
 
@@ -34,7 +34,8 @@ static const struct json *time_of(const struct json *obj, const char *field)
     return json_text(v) ? v : NULL;
 }
 
-static void check_text(struct causes *c, const char *field, const char *s, size_t max, bool required)
+static void check_text(struct causes *c, const char *field, const char *s, size_t max,
+                       bool required)
 {
     const struct rules_path *p = RULES_AT(NULL, field);
 

@@ -14,7 +14,8 @@ struct rules_path { const struct rules_path *up; const char *name; size_t index;
 
 #define RULES_AT(up_, name_) (&(const struct rules_path){ .up = (up_), .name = (name_) })
 #define RULES_IDX(up_, i_) (&(const struct rules_path){ .up = (up_), .index = (i_) })
-#define RULES_KEY(up_, key_) (&(const struct rules_path){ .up = (up_), .name = (key_), .key = true })
+#define RULES_KEY(up_, key_) \
+    (&(const struct rules_path){ .up = (up_), .name = (key_), .key = true })
 
 /* The messages of one format check; more than RULES_MSGS_MAX are never made. */
 #define RULES_MSGS_MAX 8
@@ -43,7 +44,8 @@ void rules_required(struct causes *c, const struct rules_path *p, const char *de
 void rules_forbidden(struct causes *c, const struct rules_path *p, const char *detail);
 void rules_invalid(struct causes *c, const struct rules_path *p, const struct json *v,
                    const char *format, ...) __attribute__((format(printf, 4, 5)));
-void rules_invalid_s(struct causes *c, const struct rules_path *p, const char *v, const char *detail);
+void rules_invalid_s(struct causes *c, const struct rules_path *p, const char *v,
+                     const char *detail);
 void rules_invalid_i(struct causes *c, const struct rules_path *p, int64_t v, const char *detail);
 void rules_unsupported(struct causes *c, const struct rules_path *p, const char *v,
                        const char *const *values);
@@ -53,7 +55,8 @@ void rules_too_long(struct causes *c, const struct rules_path *p, unsigned max_b
 void rules_too_many(struct causes *c, const struct rules_path *p, size_t have, size_t max);
 
 /* Checks that many kinds share. */
-void rules_check_format(struct causes *c, const struct rules_path *p, rules_format *f, const char *s);
+void rules_check_format(struct causes *c, const struct rules_path *p, rules_format *f,
+                        const char *s);
 bool rules_in(const char *s, const char *const *values);
 /* A value of an enum: empty is Required when `required`, fine otherwise. */
 void rules_check_enum(struct causes *c, const struct rules_path *p, const char *s,
@@ -65,7 +68,8 @@ void rules_check_immutable(struct causes *c, const struct rules_path *p, const s
                            const struct json *old);
 void rules_check_labels(struct causes *c, const struct rules_path *p, const struct json *labels);
 void rules_check_annotations(struct causes *c, const struct rules_path *p, const struct json *v);
-void rules_check_selector(struct causes *c, const struct rules_path *p, const struct json *selector);
+void rules_check_selector(struct causes *c, const struct rules_path *p,
+                          const struct json *selector);
 /* Adds the messages about an address; legacy fields allow forms that are not canonical. */
 void rules_check_ip(struct causes *c, const struct rules_path *p, const char *s, bool legacy);
 void rules_check_cidr(struct causes *c, const struct rules_path *p, const char *s);
@@ -92,7 +96,8 @@ void rules_meta_update(struct causes *c, const struct json *obj, const struct js
 void rules_meta_common(struct causes *c, const struct rules_path *meta, const struct json *m);
 void rules_meta_finalizers(struct causes *c, const struct json *obj);
 
-/* Changing canonical trees: members go to their place in the schema's order, keys of maps in order. */
+/* Changing canonical trees: members go to their place in the schema's order, keys of maps in order.
+ */
 void rules_put(struct arena *a, struct json *obj, const struct schema_type *type, const char *key,
                struct json *val);
 void rules_put_or_del(struct arena *a, struct json *obj, const struct schema_type *type,
@@ -118,7 +123,8 @@ struct rules_row {
     bool keeps_status_on_create, needs_version, creates_on_update;
 };
 extern const struct rules_row rules_core_rows[], rules_event_rows[], rules_net_rows[],
-    rules_apps_rows[], rules_pod_rows[], rules_service_rows[];            /* each ends with a row without resource */
+    /* each ends with a row without resource */
+    rules_apps_rows[], rules_pod_rows[], rules_service_rows[];
 
 /* A pod spec; `meta` is NULL for a template's. */
 void rules_pod_spec(struct causes *c, const struct rules_path *p, const struct json *spec,

@@ -13,31 +13,39 @@
 #define RE_LABEL "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 #define RE_LABEL_UNDERSCORE "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 #define RE_KEY "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
-#define MSG_KEY "must consist of alphanumeric characters, '-', '_' or '.', and must start and end " \
-    "with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', " \
-    "regex used for validation is '" RE_KEY "')"
-#define MSG_LABEL "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', " \
-    "and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', " \
-    "regex used for validation is '" RE_LABEL "')"
-#define MSG_SUBDOMAIN "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, " \
+#define MSG_KEY \
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an " \
+    "alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for " \
+    "validation is '" RE_KEY "')"
+#define MSG_LABEL \
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and " \
+    "must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex " \
+    "used for validation is '" RE_LABEL "')"
+#define MSG_SUBDOMAIN \
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or " \
+    "'.', and must start and end with an alphanumeric character (e.g. 'example.com', regex " \
+    "used for validation is '" RE_LABEL "(\\." RE_LABEL ")*')"
+#define MSG_SUBDOMAIN_UNDERSCORE \
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', " \
     "'-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', " \
-    "regex used for validation is '" RE_LABEL "(\\." RE_LABEL ")*')"
-#define MSG_SUBDOMAIN_UNDERSCORE "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric " \
-    "characters, '_', '-' or '.', and must start and end with an alphanumeric character " \
-    "(e.g. 'example.com', regex used for validation is '" RE_LABEL_UNDERSCORE "(\\." \
-    RE_LABEL_UNDERSCORE ")*')"
-#define MSG_DNS1035 "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with " \
-    "an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', " \
-    "regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
-#define MSG_LABEL_VALUE "a valid label must be an empty string or consist of alphanumeric characters, '-', " \
-    "'_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or " \
+    "regex used for validation is '" RE_LABEL_UNDERSCORE "(\\." RE_LABEL_UNDERSCORE ")*')"
+#define MSG_DNS1035 \
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an " \
+    "alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or " \
+    "'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
+#define MSG_LABEL_VALUE \
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or " \
+    "'.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or " \
     "'my_value',  or '12345', regex used for validation is '(" RE_KEY ")?')"
-#define MSG_CONFIG_KEY "a valid config key must consist of alphanumeric characters, '-', '_' or '.' " \
-    "(e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
-#define MSG_WILDCARD "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS " \
-    "subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an " \
-    "alphanumeric character (e.g. '*.example.com', regex used for validation is '\\*\\." RE_LABEL \
-    "(\\." RE_LABEL ")*')"
+#define MSG_CONFIG_KEY \
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. " \
+    "'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is " \
+    "'[-._a-zA-Z0-9]+')"
+#define MSG_WILDCARD \
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, " \
+    "which must consist of lower case alphanumeric characters, '-' or '.' and end with an " \
+    "alphanumeric character (e.g. '*.example.com', regex used for validation is '\\*\\." \
+    RE_LABEL "(\\." RE_LABEL ")*')"
 
 void rules_msg(struct rules_msgs *m, const char *format, ...)
 {
@@ -285,7 +293,8 @@ void rules_fmt_c_identifier(struct rules_msgs *m, const char *s)
     for (const char *p = s; *p; p++)
         good = good && (is_alnum(*p) || *p == '_');
     if (!good)
-        rules_msg(m, "a valid C identifier must start with alphabetic character or '_', followed by a "
+        rules_msg(m,
+                  "a valid C identifier must start with alphabetic character or '_', followed by a "
                   "string of alphanumeric characters or '_' (e.g. 'my_name',  or 'MY_NAME',  or "
                   "'MyName', regex used for validation is '[A-Za-z_][A-Za-z0-9_]*')");
 }
@@ -328,13 +337,34 @@ static const char *run(struct arena *a, rules_format *format, const char *s)
     return rules_msgs_join(&m, ", ");
 }
 
-const char *rules_dns1123_label(struct arena *a, const char *s) { return run(a, rules_fmt_label, s); }
-const char *rules_dns1123_subdomain(struct arena *a, const char *s) { return run(a, rules_fmt_subdomain, s); }
-const char *rules_dns1035_label(struct arena *a, const char *s) { return run(a, rules_fmt_dns1035, s); }
-const char *rules_qualified_name(struct arena *a, const char *s) { return run(a, rules_fmt_qualified, s); }
-const char *rules_label_value(struct arena *a, const char *s) { return run(a, rules_fmt_label_value, s); }
+const char *rules_dns1123_label(struct arena *a, const char *s)
+{
+    return run(a, rules_fmt_label, s);
+}
 
-const char *rules_object_name(struct arena *a, const struct kind *kind, const char *name, bool prefix)
+const char *rules_dns1123_subdomain(struct arena *a, const char *s)
+{
+    return run(a, rules_fmt_subdomain, s);
+}
+
+const char *rules_dns1035_label(struct arena *a, const char *s)
+{
+    return run(a, rules_fmt_dns1035, s);
+}
+
+const char *rules_qualified_name(struct arena *a, const char *s)
+{
+    return run(a, rules_fmt_qualified, s);
+}
+
+const char *rules_label_value(struct arena *a, const char *s)
+{
+    return run(a, rules_fmt_label_value, s);
+}
+
+
+const char *rules_object_name(struct arena *a, const struct kind *kind, const char *name,
+                              bool prefix)
 {
     return run(a, rules_name_format(kind), prefix ? rules_mask_dash(a, name) : name);
 }

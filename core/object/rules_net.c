@@ -71,7 +71,8 @@ static void check_addresses(struct causes *c, const struct rules_path *p, const 
             continue;
         rules_check_ip(c, at, s, true);
         if (rules_ip_family(s) && rules_ip_family(s) != want)
-            rules_invalid_s(c, p, s, want == 4 ? "must be an IPv4 address" : "must be an IPv6 address");
+            rules_invalid_s(c, p, s, want == 4 ? "must be an IPv4 address" :
+                            "must be an IPv6 address");
         rules_check_not_special(c, at, s);
     }
 }
@@ -105,7 +106,8 @@ static void check_endpoint(struct causes *c, const struct rules_path *p, const s
 
     check_addresses(c, RULES_AT(p, "addresses"), json_get(v, "addresses"), type);
     if (json_get(v, "nodeName"))
-        rules_check_format(c, RULES_AT(p, "nodeName"), rules_fmt_subdomain, rules_str(v, "nodeName"));
+        rules_check_format(c, RULES_AT(p, "nodeName"), rules_fmt_subdomain,
+                           rules_str(v, "nodeName"));
     if (json_len(topology) > TOPOLOGY_MAX)
         rules_too_many(c, RULES_AT(p, "deprecatedTopology"), json_len(topology), TOPOLOGY_MAX);
     rules_check_labels(c, RULES_AT(p, "deprecatedTopology"), topology);
@@ -194,7 +196,8 @@ static void slice_prepare_update(struct json *obj, const struct json *old, const
 static void lease_create(struct causes *c, const struct json *obj, const struct rules_ctx *ctx)
 {
     const struct rules_path *p = RULES_AT(NULL, "spec");
-    const struct json *spec = json_get(obj, "spec"), *duration = json_get(spec, "leaseDurationSeconds");
+    const struct json *spec = json_get(obj, "spec"),
+        *duration = json_get(spec, "leaseDurationSeconds");
 
     (void)ctx;
     if (json_is(duration, JSON_INT) && duration->i <= 0)
@@ -232,7 +235,8 @@ static void lease_prepare_update(struct json *obj, const struct json *old, const
 
 const struct rules_row rules_net_rows[] = {
     { .group = "discovery.k8s.io", .resource = "endpointslices", .create = slice_create,
-      .update = slice_update, .prepare_create = slice_prepare, .prepare_update = slice_prepare_update,
+      .update = slice_update, .prepare_create = slice_prepare,
+          .prepare_update = slice_prepare_update,
       .no_meta_update = true, .meta_create_on_update = true },
     { .group = "coordination.k8s.io", .resource = "leases", .create = lease_create,
       .update = lease_update, .prepare_create = lease_prepare,

@@ -1,4 +1,5 @@
-/* core/object/rules_pod.c -- Pod: preparation, and what an update of each subresource may change. */
+/* core/object/rules_pod.c -- Pod: preparation, and what an update of each subresource may change.
+ */
 #include "core/base/check.h"
 #include "core/base/timefmt.h"
 #include "core/object/rules_podspec.h"
@@ -28,7 +29,8 @@ void rules_pod_annotations(struct causes *c, const struct rules_path *p, const s
     rules_profile_annotations(c, p, notes, spec);
 }
 
-static void check_annotation_changes(struct causes *c, const struct json *obj, const struct json *old)
+static void check_annotation_changes(struct causes *c, const struct json *obj,
+                                     const struct json *old)
 {
     const struct rules_path *p = AT(AT(NULL, "metadata"), "annotations");
     const struct json *now = json_get(json_get(obj, "metadata"), "annotations");
@@ -55,7 +57,8 @@ static void check_annotation_changes(struct causes *c, const struct json *obj, c
 
 /* --- prepare */
 
-static void put_status(struct json *obj, const struct kind *kind, struct arena *a, const char *field,
+static void put_status(struct json *obj, const struct kind *kind, struct arena *a,
+                       const char *field,
                        struct json *v)
 {
     struct json *status = json_get(obj, "status");
@@ -67,7 +70,8 @@ static void put_status(struct json *obj, const struct kind *kind, struct arena *
     rules_put(a, status, rules_type(kind->type, "status"), field, v);
 }
 
-static void add_gated_condition(struct json *obj, const struct kind *kind, const struct rules_ctx *ctx)
+static void add_gated_condition(struct json *obj, const struct kind *kind,
+                                const struct rules_ctx *ctx)
 {
     const struct schema_type *type = rules_type(kind->type, "status.conditions");
     struct json *v = rules_zero(ctx->a, type), *list = json_array(ctx->a);
@@ -154,7 +158,8 @@ static void take_ephemeral(struct json *obj, const struct json *old, const struc
     const struct json *list = json_get(json_get(obj, "spec"), "ephemeralContainers");
 
     rules_put_or_del(a, obj, kind->type, "spec", json_get(old, "spec"));
-    rules_put_or_del(a, json_get(obj, "spec"), rules_type(kind->type, "spec"), "ephemeralContainers", list);
+    rules_put_or_del(a, json_get(obj, "spec"), rules_type(kind->type, "spec"),
+                     "ephemeralContainers", list);
 }
 
 static void take_resources(struct json *obj, const struct json *old, const struct kind *kind,
@@ -197,7 +202,8 @@ static void pod_prepare_update(struct json *obj, const struct json *old, const s
         rules_put_or_del(ctx->a, meta, rules_type(kind->type, "metadata"), "deletionTimestamp",
                          json_get(before, "deletionTimestamp"));
     if (!*rules_str(json_get(obj, "status"), "qosClass") && json_path_str(old, "status.qosClass"))
-        put_status(obj, kind, ctx->a, "qosClass", json_str(ctx->a, json_path_str(old, "status.qosClass")));
+        put_status(obj, kind, ctx->a, "qosClass",
+                   json_str(ctx->a, json_path_str(old, "status.qosClass")));
 }
 
 /* --- create */
@@ -206,7 +212,8 @@ static void check_pod(struct causes *c, const struct json *obj)
 {
     const struct json *meta = json_get(obj, "metadata"), *spec = json_get(obj, "spec");
 
-    rules_pod_annotations(c, AT(AT(NULL, "metadata"), "annotations"), json_get(meta, "annotations"), spec);
+    rules_pod_annotations(c, AT(AT(NULL, "metadata"), "annotations"), json_get(meta, "annotations"),
+                          spec);
     rules_pod_spec(c, AT(NULL, "spec"), spec, meta ? meta : json_object(c->a));
 }
 
@@ -221,7 +228,8 @@ static void pod_create(struct causes *c, const struct json *obj, const struct ru
     if (json_len(json_get(spec, "ephemeralContainers")) > 0)
         rules_forbidden(c, AT(p, "ephemeralContainers"), "cannot be set on create");
     if (*rules_str(spec, "nodeName") && json_len(json_get(spec, "schedulingGates")) > 0)
-        rules_forbidden(c, AT(p, "nodeName"), "cannot be set until all schedulingGates have been cleared");
+        rules_forbidden(c, AT(p, "nodeName"),
+                        "cannot be set until all schedulingGates have been cleared");
 }
 
 /* --- update */
@@ -283,7 +291,8 @@ static void check_tolerations(struct causes *c, const struct json *spec, const s
         json_each(v, now)
             found = found || same_toleration(c->a, v, old);
         if (!found) {
-            rules_forbidden(c, p, "existing toleration can not be modified except its tolerationSeconds");
+            rules_forbidden(c, p,
+                            "existing toleration can not be modified except its tolerationSeconds");
             return;
         }
     }
@@ -302,15 +311,18 @@ static void check_gates(struct causes *c, const struct json *spec, const struct 
             found = found || str_eq(rules_str(old, "name"), rules_str(v, "name"));
         if (!found)
             rules_forbidden(c, AT(IDX(p, v_i), "name"),
-                            arena_printf(c->a, "only deletion is allowed, but found new scheduling gate "
+                            arena_printf(c->a,
+                                         "only deletion is allowed, but found new scheduling gate "
                                          "'%s'", rules_str(v, "name")));
     }
 }
 
 /* A gated pod may still narrow its node selector. */
-static void check_gated_selector(struct causes *c, const struct json *spec, const struct json *before)
+static void check_gated_selector(struct causes *c, const struct json *spec,
+                                 const struct json *before)
 {
-    const struct json *now = json_get(spec, "nodeSelector"), *then = json_get(before, "nodeSelector");
+    const struct json *now = json_get(spec, "nodeSelector"),
+        *then = json_get(before, "nodeSelector");
 
     json_each_member(m, then)
         if (!str_eq(json_get_str(now, m->key), json_text(m->val))) {
@@ -336,9 +348,11 @@ static bool has_all(const struct json *now, const struct json *then)
 }
 
 /* Required terms of a gated pod may gain expressions, never lose any or gain terms. */
-static void check_gated_affinity(struct causes *c, const struct json *spec, const struct json *before)
+static void check_gated_affinity(struct causes *c, const struct json *spec,
+                                 const struct json *before)
 {
-    static const char path[] = "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution";
+    static const char path[] =
+        "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution";
     const struct rules_path *p = AT(AT(AT(AT(AT(NULL, "spec"), "affinity"), "nodeAffinity"),
                                        "requiredDuringSchedulingIgnoredDuringExecution"),
                                     "nodeSelectorTerms");
@@ -349,7 +363,8 @@ static void check_gated_affinity(struct causes *c, const struct json *spec, cons
     if (json_len(then) == 0)
         return;
     if (json_len(now) != json_len(then)) {
-        rules_invalid(c, p, now, "no additions/deletions to non-empty NodeSelectorTerms list are allowed");
+        rules_invalid(c, p, now,
+                      "no additions/deletions to non-empty NodeSelectorTerms list are allowed");
         return;
     }
     json_each(v, then) {
@@ -357,7 +372,8 @@ static void check_gated_affinity(struct causes *c, const struct json *spec, cons
 
         if (!has_all(json_get(w, "matchExpressions"), json_get(v, "matchExpressions")) ||
             !has_all(json_get(w, "matchFields"), json_get(v, "matchFields")))
-            rules_invalid(c, IDX(p, v_i), w, "only additions are allowed (no mutations or deletions)");
+            rules_invalid(c, IDX(p, v_i), w,
+                          "only additions are allowed (no mutations or deletions)");
     }
 }
 
@@ -382,7 +398,8 @@ static void take(struct arena *a, struct json *spec, const struct json *before, 
 /* With everything that may change made equal, the specs must be. */
 static void check_rest(struct causes *c, const struct json *spec, const struct json *before)
 {
-    static const char *const free_fields[] = { "activeDeadlineSeconds", "schedulingGates", "tolerations" };
+    static const char *const free_fields[] = { "activeDeadlineSeconds", "schedulingGates",
+                                               "tolerations" };
     struct json *munged = json_clone(c->a, spec);
     bool gated = json_len(json_get(before, "schedulingGates")) > 0;
 
@@ -397,7 +414,8 @@ static void check_rest(struct causes *c, const struct json *spec, const struct j
         check_gated_selector(c, spec, before);
         check_gated_affinity(c, spec, before);
         take(c->a, munged, before, "nodeSelector");
-        if (rules_same(json_path(spec, "affinity.podAffinity"), json_path(before, "affinity.podAffinity")) &&
+        if (rules_same(json_path(spec, "affinity.podAffinity"),
+                       json_path(before, "affinity.podAffinity")) &&
             rules_same(json_path(spec, "affinity.podAntiAffinity"),
                        json_path(before, "affinity.podAntiAffinity")))
             take(c->a, munged, before, "affinity");
@@ -438,10 +456,12 @@ static void update_ephemeral(struct causes *c, const struct json *obj, const str
             if (str_eq(rules_str(v, "name"), name))
                 now = v;
         if (!now)
-            rules_forbidden(c, p, arena_printf(c->a, "existing ephemeral containers \"%s\" may not be "
+            rules_forbidden(c, p, arena_printf(c->a, "existing ephemeral containers \"%s\" may "
+                                               "not be "
                                                "removed\n", name));
         else if (!json_equal(now, before))
-            rules_forbidden(c, p, arena_printf(c->a, "existing ephemeral containers \"%s\" may not be "
+            rules_forbidden(c, p, arena_printf(c->a, "existing ephemeral containers \"%s\" may "
+                                               "not be "
                                                "changed\n", name));
     }
 }
@@ -494,7 +514,8 @@ static void update_resize(struct causes *c, const struct json *obj, const struct
                 rules_forbidden(c, p, "resources for non-sidecar init containers are immutable");
             continue;
         }
-        check_resize(c, AT(IDX(AT(p, "initContainers"), v_i), "resources"), json_get(now, "resources"),
+        check_resize(c, AT(IDX(AT(p, "initContainers"), v_i), "resources"),
+                     json_get(now, "resources"),
                      json_get(v, "resources"));
     }
 }
@@ -580,7 +601,8 @@ static void update_status(struct causes *c, const struct json *obj, const struct
         *rules_str(json_get(old, "spec"), "nodeName"))
         rules_forbidden(c, AT(p, "nominatedNodeName"),
                         "may not be set on pods that are already bound to a node");
-    rules_check_immutable(c, AT(p, "qosClass"), json_get(status, "qosClass"), json_get(before, "qosClass"));
+    rules_check_immutable(c, AT(p, "qosClass"), json_get(status, "qosClass"),
+                          json_get(before, "qosClass"));
     check_transitions(c, obj, old, "containerStatuses", restart);
     check_transitions(c, obj, old, "initContainerStatuses", restart);
     check_transitions(c, obj, old, "ephemeralContainerStatuses", "Never");

@@ -67,7 +67,8 @@ static void check_host_network(const struct rules_spec *s, const struct rules_pa
         return;
     json_each(container, json_get(s->spec, "containers"))
         json_each(port, json_get(container, "ports")) {
-            const struct rules_path *at = IDX(AT(IDX(AT(spec_at, "containers"), container_i), "ports"),
+            const struct rules_path *at = IDX(AT(IDX(AT(spec_at, "containers"), container_i),
+                                                 "ports"),
                                               port_i);
             int64_t host = json_get_int(port, "hostPort", 0);
 
@@ -112,13 +113,15 @@ static void check_claims(const struct rules_spec *s, const struct rules_path *p)
         else
             rules_check_format(c, AT(at, "name"), rules_fmt_label, name);
         if (claim && tmpl)
-            rules_invalid(c, at, v, "at most one of `resourceClaimName` or `resourceClaimTemplateName` "
+            rules_invalid(c, at, v,
+                          "at most one of `resourceClaimName` or `resourceClaimTemplateName` "
                           "may be specified");
         if (!claim && !tmpl)
             rules_invalid(c, at, v,
                           "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`");
         if (claim)
-            rules_check_format(c, AT(at, "resourceClaimName"), rules_fmt_subdomain, json_text(claim));
+            rules_check_format(c, AT(at, "resourceClaimName"), rules_fmt_subdomain,
+                               json_text(claim));
         if (tmpl)
             rules_check_format(c, AT(at, "resourceClaimTemplateName"), rules_fmt_subdomain,
                                json_text(tmpl));
@@ -157,9 +160,11 @@ static void check_names(const struct rules_spec *s, const struct rules_path *p)
     if (strlen(override) > HOSTNAME_OVERRIDE_MAX)
         rules_too_long(s->c, AT(p, "hostnameOverride"), HOSTNAME_OVERRIDE_MAX);
     if (json_get_bool(s->spec, "hostNetwork", false))
-        rules_forbidden(s->c, AT(p, "hostnameOverride"), "may not be specified when hostNetwork is true");
+        rules_forbidden(s->c, AT(p, "hostnameOverride"),
+                        "may not be specified when hostNetwork is true");
     if (json_get_bool(s->spec, "setHostnameAsFQDN", false))
-        rules_forbidden(s->c, AT(p, "hostnameOverride"), "may not be specified when setHostnameAsFQDN is true");
+        rules_forbidden(s->c, AT(p, "hostnameOverride"),
+                        "may not be specified when setHostnameAsFQDN is true");
 }
 
 static void check_policies(const struct rules_spec *s, const struct rules_path *p)
@@ -168,9 +173,11 @@ static void check_policies(const struct rules_spec *s, const struct rules_path *
     static const char *const preempt[] = { "PreemptLowerPriority", "Never", NULL };
     const struct json *deadline = json_get(s->spec, "activeDeadlineSeconds");
 
-    rules_check_enum(s->c, AT(p, "restartPolicy"), rules_str(s->spec, "restartPolicy"), restarts, true);
+    rules_check_enum(s->c, AT(p, "restartPolicy"), rules_str(s->spec, "restartPolicy"), restarts,
+                     true);
     if (json_get(s->spec, "preemptionPolicy"))
-        rules_check_enum(s->c, AT(p, "preemptionPolicy"), rules_str(s->spec, "preemptionPolicy"), preempt,
+        rules_check_enum(s->c, AT(p, "preemptionPolicy"), rules_str(s->spec, "preemptionPolicy"),
+                         preempt,
                          true);
     if (!json_get(s->spec, "terminationGracePeriodSeconds"))
         rules_required(s->c, AT(p, "terminationGracePeriodSeconds"), "");
@@ -195,7 +202,8 @@ static void check_pod_resources(const struct rules_spec *s, const struct rules_p
 {
     const struct rules_path *p = AT(spec_at, "resources");
     const struct json *resources = json_get(s->spec, "resources");
-    const struct json *limits = json_get(resources, "limits"), *requests = json_get(resources, "requests");
+    const struct json *limits = json_get(resources, "limits");
+    const struct json *requests = json_get(resources, "requests");
     struct json *container;
 
     if (!resources)
@@ -208,7 +216,8 @@ static void check_pod_resources(const struct rules_spec *s, const struct rules_p
         char text[QUANTITY_BYTES];
 
         json_each(container, json_get(s->spec, "containers")) {
-            const char *r = json_get_str(json_get(json_get(container, "resources"), "requests"), m->key);
+            const char *r = json_get_str(json_get(json_get(container, "resources"), "requests"),
+                                         m->key);
 
             if (r && quantity_milli(r, &one, NULL) == 0)
                 sum += one;
@@ -216,7 +225,8 @@ static void check_pod_resources(const struct rules_spec *s, const struct rules_p
         quantity_from_milli(text, sum);
         if (json_text(m->val) && quantity_milli(m->val->s, &have, NULL) == 0 && sum > have)
             rules_invalid_s(s->c, KEY(AT(p, "requests"), m->key), m->val->s,
-                            arena_printf(s->c->a, "must be greater than or equal to aggregate container "
+                            arena_printf(s->c->a,
+                                         "must be greater than or equal to aggregate container "
                                          "requests of %s", text));
     }
     json_each(container, json_get(s->spec, "containers"))
@@ -224,8 +234,10 @@ static void check_pod_resources(const struct rules_spec *s, const struct rules_p
             const char *top = json_get_str(limits, l->key);
 
             if (top && json_text(l->val) && quantity_cmp(l->val->s, top) > 0)
-                rules_invalid_s(s->c, AT(KEY(IDX(AT(p, "containers"), container_i), l->key), "limits"),
-                                l->val->s, arena_printf(s->c->a, "must be less than or equal to pod "
+                rules_invalid_s(s->c, AT(KEY(IDX(AT(p, "containers"), container_i), l->key),
+                                         "limits"),
+                                l->val->s, arena_printf(s->c->a, "must be less than or equal to "
+                                                        "pod "
                                                         "limits of %s", top));
         }
 }
@@ -250,7 +262,8 @@ void rules_pod_spec(struct causes *c, const struct rules_path *p, const struct j
     rules_affinity(c, AT(p, "affinity"), json_get(spec, "affinity"));
     check_dns(&s, p);
     check_gates(&s, p);
-    rules_spread(c, AT(p, "topologySpreadConstraints"), json_get(spec, "topologySpreadConstraints"));
+    rules_spread(c, AT(p, "topologySpreadConstraints"),
+                 json_get(spec, "topologySpreadConstraints"));
     check_names(&s, p);
     rules_tolerations(c, AT(p, "tolerations"), json_get(spec, "tolerations"));
     check_aliases(c, AT(p, "hostAliases"), json_get(spec, "hostAliases"));

@@ -19,7 +19,8 @@ struct rules_spec {
 #define KEY RULES_KEY
 
 /* One kind of volume source. */
-typedef void rules_source(const struct rules_spec *s, const struct rules_path *p, const struct json *v);
+typedef void rules_source(const struct rules_spec *s, const struct rules_path *p,
+                          const struct json *v);
 
 /* Of rules_remote.c. */
 rules_source rules_remote_iscsi, rules_remote_fc, rules_remote_quobyte, rules_remote_flocker,
@@ -32,14 +33,16 @@ void rules_volume_tokens(const struct rules_spec *s, const struct rules_path *p)
 void rules_local_path(struct causes *c, const struct rules_path *p, const char *path);
 void rules_no_backsteps(struct causes *c, const struct rules_path *p, const char *path);
 /* fieldRef and resourceFieldRef of environment (is_volume false) and of downward API volumes. */
-void rules_field_ref(struct causes *c, const struct rules_path *p, const struct json *ref, bool is_volume);
+void rules_field_ref(struct causes *c, const struct rules_path *p, const struct json *ref,
+                     bool is_volume);
 void rules_resource_ref(struct causes *c, const struct rules_path *p, const struct json *ref,
                         bool is_volume);
 
 void rules_containers(const struct rules_spec *s, const struct rules_path *spec_at);
 void rules_resources(struct causes *c, const struct rules_path *p, const struct json *resources,
                      const struct json *claims, bool pod_level);
-void rules_security_context(const struct rules_spec *s, const struct rules_path *p, const struct json *sc);
+void rules_security_context(const struct rules_spec *s, const struct rules_path *p,
+                            const struct json *sc);
 void rules_pod_security(const struct rules_spec *s, const struct rules_path *spec_at);
 void rules_os(const struct rules_spec *s, const struct rules_path *spec_at);
 
@@ -48,7 +51,8 @@ void rules_tolerations(struct causes *c, const struct rules_path *p, const struc
 void rules_spread(struct causes *c, const struct rules_path *p, const struct json *list);
 
 /* Of rules_profile.c: annotations, their copies in fields, Windows options. */
-void rules_profile_annotations(struct causes *c, const struct rules_path *p, const struct json *notes,
+void rules_profile_annotations(struct causes *c, const struct rules_path *p,
+                               const struct json *notes,
                                const struct json *spec);
 void rules_profile_copy(struct json *obj, const struct kind *kind, const struct rules_ctx *ctx);
 void rules_profile_match(struct causes *c, const struct json *obj);

@@ -1,5 +1,5 @@
-/* core/object/rules_profile.c -- AppArmor and seccomp profiles that old clients still give as annotations, and
- * Windows options.
+/* core/object/rules_profile.c -- AppArmor and seccomp profiles that old clients still give as
+ * annotations, and Windows options.
  */
 #include <ctype.h>
 
@@ -51,11 +51,13 @@ static void check_seccomp(struct causes *c, const struct rules_path *p, const ch
 
 static void check_apparmor(struct causes *c, const struct rules_path *p, const char *s)
 {
-    if (*s && !str_eq(s, "runtime/default") && !str_eq(s, "unconfined") && !str_starts(s, LOCALHOST))
+    if (*s && !str_eq(s, "runtime/default") && !str_eq(s, "unconfined") &&
+        !str_starts(s, LOCALHOST))
         rules_invalid(c, p, json_str(c->a, s), "invalid AppArmor profile name: \"%s\"", s);
 }
 
-void rules_profile_annotations(struct causes *c, const struct rules_path *p, const struct json *notes,
+void rules_profile_annotations(struct causes *c, const struct rules_path *p,
+                               const struct json *notes,
                                const struct json *spec)
 {
     json_each_member(m, notes) {
@@ -76,8 +78,10 @@ void rules_profile_annotations(struct causes *c, const struct rules_path *p, con
 /* {type, localhostProfile} of an annotation's text; NULL for what has no such form. */
 static struct json *profile_of(struct arena *a, const char *s)
 {
-    const char *type = str_eq(s, "unconfined") ? "Unconfined" : str_starts(s, LOCALHOST) ? "Localhost" :
-                       str_eq(s, "runtime/default") || str_eq(s, "docker/default") ? "RuntimeDefault" : NULL;
+    const char *type = str_eq(s, "unconfined") ? "Unconfined" : str_starts(s, LOCALHOST) ?
+        "Localhost" :
+                       str_eq(s, "runtime/default") || str_eq(s, "docker/default") ?
+                       "RuntimeDefault" : NULL;
     struct json *v = json_object(a);
 
     if (!type || str_eq(s, LOCALHOST))
@@ -110,7 +114,8 @@ void rules_profile_copy(struct json *obj, const struct kind *kind, const struct 
             if (profile && !json_is(json_get(v, "securityContext"), JSON_OBJECT))
                 rules_put(ctx->a, v, type, "securityContext", json_object(ctx->a));
             if (profile && !(of_pod && json_equal(of_pod, profile)))
-                rules_put(ctx->a, json_get(v, "securityContext"), rules_type(type, "securityContext"),
+                rules_put(ctx->a, json_get(v, "securityContext"),
+                          rules_type(type, "securityContext"),
                           "appArmorProfile", profile);
             if (ctx->warnings)
                 rules_warn_at(ctx, KEY(p, key),
@@ -199,11 +204,13 @@ static void check_user(struct causes *c, const struct rules_path *p, const char 
         rules_invalid(c, p, json_str(c->a, s), "runAsUserName's Domain length must be under %d "
                       "characters", DOMAIN_MAX);
     if (slash && !is_netbios(domain) && !is_domain(domain))
-        rules_invalid_s(c, p, s, "runAsUserName's Domain doesn't match the NetBios nor the DNS format");
+        rules_invalid_s(c, p, s,
+                        "runAsUserName's Domain doesn't match the NetBios nor the DNS format");
     if (!*user)
         rules_invalid_s(c, p, s, "runAsUserName's User cannot be empty");
     else if (strlen(user) > USER_MAX)
-        rules_invalid(c, p, json_str(c->a, s), "runAsUserName's User length must not be longer than %d "
+        rules_invalid(c, p, json_str(c->a, s),
+                      "runAsUserName's User length must not be longer than %d "
                       "characters", USER_MAX);
     if (*user && strspn(user, ". ") == strlen(user))
         rules_invalid_s(c, p, s, "runAsUserName's User cannot contain only periods or spaces");
@@ -214,15 +221,18 @@ static void check_user(struct causes *c, const struct rules_path *p, const char 
 
 void rules_profile_windows(struct causes *c, const struct rules_path *p, const struct json *v)
 {
-    const struct json *spec = json_get(v, "gmsaCredentialSpec"), *user = json_get(v, "runAsUserName");
+    const struct json *spec = json_get(v, "gmsaCredentialSpec"),
+        *user = json_get(v, "runAsUserName");
 
     if (json_get(v, "gmsaCredentialSpecName"))
         rules_check_format(c, AT(p, "gmsaCredentialSpecName"), rules_fmt_subdomain,
                            rules_str(v, "gmsaCredentialSpecName"));
     if (spec && spec->len == 0)
-        rules_invalid(c, AT(p, "gmsaCredentialSpec"), spec, "gmsaCredentialSpec cannot be an empty string");
+        rules_invalid(c, AT(p, "gmsaCredentialSpec"), spec,
+                      "gmsaCredentialSpec cannot be an empty string");
     else if (spec && spec->len > SPEC_KIB_MAX * 1024)
-        rules_invalid(c, AT(p, "gmsaCredentialSpec"), spec, "gmsaCredentialSpec size must be under %d KiB",
+        rules_invalid(c, AT(p, "gmsaCredentialSpec"), spec,
+                      "gmsaCredentialSpec size must be under %d KiB",
                       SPEC_KIB_MAX);
     if (user && user->len == 0)
         rules_invalid(c, AT(p, "runAsUserName"), user, "runAsUserName cannot be an empty string");
@@ -233,7 +243,8 @@ void rules_profile_windows(struct causes *c, const struct rules_path *p, const s
 /* All containers of a pod are host processes, or none. */
 void rules_profile_host_process(const struct rules_spec *s, const struct rules_path *p)
 {
-    const struct json *of_pod = json_path(s->spec, "securityContext.windowsOptions.hostProcess"), *own;
+    const struct json *of_pod = json_path(s->spec, "securityContext.windowsOptions.hostProcess"),
+        *own;
     unsigned n = 0, host = 0;
     struct json *v;
 
@@ -246,11 +257,13 @@ void rules_profile_host_process(const struct rules_spec *s, const struct rules_p
             n++;
             host += own ? own->b : of_pod && of_pod->b;
             if (of_pod && own && of_pod->b != own->b)
-                rules_invalid(s->c, AT(at, "hostProcess"), own, "pod hostProcess value must be identical "
+                rules_invalid(s->c, AT(at, "hostProcess"), own,
+                              "pod hostProcess value must be identical "
                               "if both are specified, was %s", of_pod->b ? "true" : "false");
         }
     if (host && host != n)
-        rules_invalid_s(s->c, p, "", "If pod contains any hostProcess containers then all containers must "
+        rules_invalid_s(s->c, p, "",
+                        "If pod contains any hostProcess containers then all containers must "
                         "be HostProcess containers");
     if (host && !json_get_bool(s->spec, "hostNetwork", false))
         rules_invalid(s->c, AT(p, "hostNetwork"), json_bool(s->c->a, false),

@@ -12,7 +12,8 @@
 #define EUI_DIGITS 16
 #define NAA_DIGITS 32
 
-static void need(struct causes *c, const struct rules_path *p, const struct json *v, const char *field)
+static void need(struct causes *c, const struct rules_path *p, const struct json *v,
+                 const char *field)
 {
     if (!*rules_str(v, field))
         rules_required(c, AT(p, field), "");
@@ -91,7 +92,8 @@ static void check_initiator(struct causes *c, const struct rules_path *p, const 
         rules_invalid_s(c, p, s, "must be valid format");
 }
 
-void rules_remote_iscsi(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
+void rules_remote_iscsi(const struct rules_spec *s, const struct rules_path *p,
+                        const struct json *v)
 {
     bool chap = json_get_bool(v, "chapAuthDiscovery", false) ||
                 json_get_bool(v, "chapAuthSession", false);
@@ -174,12 +176,14 @@ void rules_remote_rbd(const struct rules_spec *s, const struct rules_path *p, co
     need(s->c, p, v, "image");
 }
 
-void rules_remote_cephfs(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
+void rules_remote_cephfs(const struct rules_spec *s, const struct rules_path *p,
+                         const struct json *v)
 {
     need_list(s->c, p, v, "monitors");
 }
 
-void rules_remote_cinder(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
+void rules_remote_cinder(const struct rules_spec *s, const struct rules_path *p,
+                         const struct json *v)
 {
     need(s->c, p, v, "volumeID");
     need_secret_name(s->c, p, json_get(v, "secretRef"));
@@ -256,7 +260,8 @@ void rules_remote_csi(const struct rules_spec *s, const struct rules_path *p, co
 
 /* --- claims that a pod brings along */
 
-static void check_access_modes(struct causes *c, const struct rules_path *p, const struct json *list)
+static void check_access_modes(struct causes *c, const struct rules_path *p,
+                               const struct json *list)
 {
     static const char *const modes[] = {
         "ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod", NULL,
@@ -317,7 +322,8 @@ void rules_remote_ephemeral(const struct rules_spec *s, const struct rules_path 
         rules_required(c, at, "");
         return;
     }
-    rules_check_annotations(c, AT(AT(at, "metadata"), "annotations"), json_get(meta, "annotations"));
+    rules_check_annotations(c, AT(AT(at, "metadata"), "annotations"),
+                            json_get(meta, "annotations"));
     rules_check_labels(c, AT(AT(at, "metadata"), "labels"), json_get(meta, "labels"));
     check_access_modes(c, AT(spec_at, "accessModes"), json_get(spec, "accessModes"));
     check_storage(c, spec_at, spec);

@@ -1,4 +1,5 @@
-/* core/object/rules_resource.c -- requests and limits, and the class of service that follows from them. */
+/* core/object/rules_resource.c -- requests and limits, and the class of service that follows from
+ * them. */
 #include "core/base/check.h"
 #include "core/object/quantity.h"
 #include "core/object/rules_podspec.h"
@@ -15,7 +16,8 @@ static bool is_huge(const char *name)
 
 static bool is_extended(const char *name)
 {
-    return !is_native(name) && !str_starts(name, "requests.") && rules_is(rules_fmt_qualified, name);
+    return !is_native(name) && !str_starts(name, "requests.") &&
+           rules_is(rules_fmt_qualified, name);
 }
 
 static bool may_overcommit(const char *name)
@@ -23,7 +25,8 @@ static bool may_overcommit(const char *name)
     return is_native(name) && !is_huge(name);
 }
 
-static void check_name(struct causes *c, const struct rules_path *p, const char *name, bool pod_level)
+static void check_name(struct causes *c, const struct rules_path *p, const char *name,
+                       bool pod_level)
 {
     static const char *const container[] = { "cpu", "memory", "ephemeral-storage", NULL };
     static const char *const pod[] = { "cpu", "hugepages-", "memory", NULL };
@@ -57,7 +60,8 @@ static void check_name(struct causes *c, const struct rules_path *p, const char 
 static bool is_counted(const char *name)
 {
     static const char *const counted[] = {
-        "pods", "replicationcontrollers", "services", "secrets", "configmaps", "persistentvolumeclaims",
+        "pods", "replicationcontrollers", "services", "secrets", "configmaps",
+        "persistentvolumeclaims",
         "services.nodeports", "services.loadbalancers", "resourcequotas", NULL,
     };
 
@@ -75,7 +79,8 @@ void rules_check_amount(struct causes *c, const struct rules_path *p, const char
         rules_invalid_s(c, p, text, "must be an integer");
 }
 
-static void check_amount(struct causes *c, const struct rules_path *p, const char *name, const char *text)
+static void check_amount(struct causes *c, const struct rules_path *p, const char *name,
+                         const char *text)
 {
     int64_t page, value;
 
@@ -97,7 +102,8 @@ static void check_request(struct causes *c, const struct rules_path *p, const ch
 
     if (!limit) {
         if (!may_overcommit(name))
-            rules_required(c, AT(p, "limits"), "Limit must be set for non overcommitable resources");
+            rules_required(c, AT(p, "limits"),
+                           "Limit must be set for non overcommitable resources");
         return;
     }
     order = quantity_cmp(text, limit);
@@ -106,7 +112,8 @@ static void check_request(struct causes *c, const struct rules_path *p, const ch
                         arena_printf(c->a, "must be equal to %s limit of %s", name, limit));
     else if (order > 0)
         rules_invalid_s(c, AT(p, "requests"), text,
-                        arena_printf(c->a, "must be less than or equal to %s limit of %s", name, limit));
+                        arena_printf(c->a, "must be less than or equal to %s limit of %s", name,
+                                     limit));
 }
 
 static void check_claims(struct causes *c, const struct rules_path *p, const struct json *list,
@@ -171,7 +178,8 @@ static bool is_positive(const char *text)
 
 static void add_resources(struct qos *q, const struct json *resources)
 {
-    const struct json *limits = json_get(resources, "limits"), *requests = json_get(resources, "requests");
+    const struct json *limits = json_get(resources, "limits");
+    const struct json *requests = json_get(resources, "requests");
 
     for (size_t i = 0; i < ARRAY_LEN(qos_resources); i++) {
         const char *limit = json_get_str(limits, qos_resources[i]);

@@ -4,7 +4,8 @@
 
 static const char bad_operator[] = "not a valid selector operator";
 
-static void check_node_expression(struct causes *c, const struct rules_path *p, const struct json *expr,
+static void check_node_expression(struct causes *c, const struct rules_path *p,
+                                  const struct json *expr,
                                   bool values_too)
 {
     static const char *const many[] = { "In", "NotIn", NULL };
@@ -16,7 +17,8 @@ static void check_node_expression(struct causes *c, const struct rules_path *p, 
 
     if (rules_in(op, many)) {
         if (json_len(values) == 0)
-            rules_required(c, AT(p, "values"), "must be specified when `operator` is 'In' or 'NotIn'");
+            rules_required(c, AT(p, "values"),
+                           "must be specified when `operator` is 'In' or 'NotIn'");
     } else if (rules_in(op, none)) {
         if (json_len(values) > 0)
             rules_forbidden(c, AT(p, "values"),
@@ -43,14 +45,16 @@ static void check_node_field(struct causes *c, const struct rules_path *p, const
     if (!str_eq(op, "In") && !str_eq(op, "NotIn"))
         rules_invalid_s(c, AT(p, "operator"), op, bad_operator);
     else if (json_len(values) != 1)
-        rules_required(c, AT(p, "values"), "must be only one value when `operator` is 'In' or 'NotIn' "
+        rules_required(c, AT(p, "values"),
+                       "must be only one value when `operator` is 'In' or 'NotIn' "
                        "for node field selector");
     if (!str_eq(key, "metadata.name")) {
         rules_invalid_s(c, AT(p, "key"), key, "not a valid field selector key");
         return;
     }
     json_each(v, values)
-        rules_check_format(c, IDX(AT(p, "values"), v_i), rules_fmt_subdomain, json_text(v) ? v->s : "");
+        rules_check_format(c, IDX(AT(p, "values"), v_i), rules_fmt_subdomain, json_text(v) ? v->s :
+                           "");
 }
 
 static void check_node_term(struct causes *c, const struct rules_path *p, const struct json *term,
@@ -130,7 +134,8 @@ static void check_keys(struct causes *c, const struct rules_path *p, const struc
     }
 }
 
-/* matchLabelKeys were merged into the selector on create, as In; anything else there is the client's own. */
+/* matchLabelKeys were merged into the selector on create, as In; anything else there is the
+ * client's own. */
 static void check_key_clash(struct causes *c, const struct rules_path *p, const struct json *term,
                             const char *field)
 {
@@ -138,7 +143,8 @@ static void check_key_clash(struct causes *c, const struct rules_path *p, const 
     struct json *key;
 
     json_each(key, keys)
-        if (str_eq(field, "matchLabelKeys") && list_has(json_get(term, "mismatchLabelKeys"), key->s))
+        if (str_eq(field, "matchLabelKeys") && list_has(json_get(term, "mismatchLabelKeys"),
+                                                        key->s))
             rules_invalid(c, IDX(AT(p, field), key_i), key,
                           "exists in both matchLabelKeys and mismatchLabelKeys");
 }
@@ -194,7 +200,8 @@ static void check_toleration(struct causes *c, const struct rules_path *p, const
     if (*key)
         rules_check_format(c, AT(p, "key"), rules_fmt_qualified, key);
     if (!*key && !str_eq(op, "Exists"))
-        rules_invalid_s(c, AT(p, "operator"), op, "operator must be Exists when `key` is empty, which "
+        rules_invalid_s(c, AT(p, "operator"), op,
+                        "operator must be Exists when `key` is empty, which "
                         "means \"match all values and all keys\"");
     if (json_get(t, "tolerationSeconds") && !str_eq(effect, "NoExecute"))
         rules_invalid_s(c, AT(p, "effect"), effect,

@@ -1,4 +1,5 @@
-/* core/object/rules_security.c -- security contexts of pods and containers, and what each OS allows. */
+/* core/object/rules_security.c -- security contexts of pods and containers, and what each OS
+ * allows. */
 #include "core/base/check.h"
 #include "core/object/rules_podspec.h"
 
@@ -7,7 +8,8 @@
 #define PROFILE_MAX 4095
 #define SYSCTL_RE "[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 
-static const char *const container_lists[] = { "initContainers", "containers", "ephemeralContainers" };
+static const char *const container_lists[] = { "initContainers", "containers",
+                                               "ephemeralContainers" };
 
 static void check_id(struct causes *c, const struct rules_path *p, const struct json *v)
 {
@@ -30,7 +32,8 @@ static void check_seccomp(struct causes *c, const struct rules_path *p, const st
         rules_unsupported(c, AT(p, "type"), type, profile_types);
     if (!str_eq(type, "Localhost")) {
         if (local)
-            rules_invalid(c, AT(p, "localhostProfile"), v, "can only be set when seccomp type is Localhost");
+            rules_invalid(c, AT(p, "localhostProfile"), v,
+                          "can only be set when seccomp type is Localhost");
         return;
     }
     if (!local) {
@@ -84,7 +87,8 @@ static bool adds_sys_admin(const struct json *sc)
     return false;
 }
 
-void rules_security_context(const struct rules_spec *s, const struct rules_path *p, const struct json *sc)
+void rules_security_context(const struct rules_spec *s, const struct rules_path *p,
+                            const struct json *sc)
 {
     static const char *const proc_mounts[] = { "Default", "Unmasked", NULL };
     const char *proc = rules_str(sc, "procMount");
@@ -103,7 +107,8 @@ void rules_security_context(const struct rules_spec *s, const struct rules_path 
     if (json_is(escalate, JSON_BOOL) && !escalate->b) {
         if (json_get_bool(sc, "privileged", false))
             rules_invalid(c, p, sc,
-                          "cannot set `allowPrivilegeEscalation` to false and `privileged` to true");
+                          "cannot set `allowPrivilegeEscalation` to false and `privileged` to "
+                          "true");
         if (adds_sys_admin(sc))
             rules_invalid(c, p, sc, "cannot set `allowPrivilegeEscalation` to false and "
                           "`capabilities.Add` CAP_SYS_ADMIN");
@@ -144,7 +149,8 @@ static bool is_ipc_sysctl(const char *s)
            str_starts(s, "fs.mqueue.");
 }
 
-static void check_sysctls(const struct rules_spec *s, const struct rules_path *p, const struct json *list)
+static void check_sysctls(const struct rules_spec *s, const struct rules_path *p,
+                          const struct json *list)
 {
     struct json *seen = json_object(s->c->a), *v;
 
@@ -190,7 +196,8 @@ void rules_pod_security(const struct rules_spec *s, const struct rules_path *spe
     check_id(c, AT(p, "runAsGroup"), json_get(sc, "runAsGroup"));
     json_each(v, json_get(sc, "supplementalGroups"))
         check_id(c, IDX(AT(p, "supplementalGroups"), v_i), v);
-    if (json_get_bool(s->spec, "shareProcessNamespace", false) && json_get_bool(s->spec, "hostPID", false))
+    if (json_get_bool(s->spec, "shareProcessNamespace", false) &&
+        json_get_bool(s->spec, "hostPID", false))
         rules_invalid(c, AT(p, "shareProcessNamespace"), json_bool(c->a, true),
                       "ShareProcessNamespace and HostPID cannot both be enabled");
     check_sysctls(s, AT(p, "sysctls"), json_get(sc, "sysctls"));
@@ -235,7 +242,8 @@ static void forbid_everywhere(const struct rules_spec *s, const struct rules_pat
 {
     struct json *v;
 
-    forbid_fields(s->c, AT(spec_at, "securityContext"), json_get(s->spec, "securityContext"), pod, why);
+    forbid_fields(s->c, AT(spec_at, "securityContext"), json_get(s->spec, "securityContext"), pod,
+                  why);
     for (size_t i = 0; i < ARRAY_LEN(container_lists); i++)
         json_each(v, json_get(s->spec, container_lists[i]))
             forbid_fields(s->c, AT(IDX(AT(spec_at, container_lists[i]), v_i), "securityContext"),
@@ -247,7 +255,8 @@ void rules_os(const struct rules_spec *s, const struct rules_path *spec_at)
     static const char *const names[] = { "linux", "windows", NULL };
     static const char *const windows_only[] = { "windowsOptions", NULL };
     static const char *const linux_pod[] = {
-        "appArmorProfile", "seLinuxOptions", "seccompProfile", "fsGroup", "fsGroupChangePolicy", "sysctls",
+        "appArmorProfile", "seLinuxOptions", "seccompProfile", "fsGroup", "fsGroupChangePolicy",
+        "sysctls",
         "runAsUser", "runAsGroup", "supplementalGroups", "supplementalGroupsPolicy",
         "seLinuxChangePolicy", NULL,
     };
@@ -255,7 +264,8 @@ void rules_os(const struct rules_spec *s, const struct rules_path *spec_at)
         "hostUsers", "hostPID", "hostIPC", "shareProcessNamespace", NULL,
     };
     static const char *const linux_container[] = {
-        "appArmorProfile", "seLinuxOptions", "seccompProfile", "capabilities", "readOnlyRootFilesystem",
+        "appArmorProfile", "seLinuxOptions", "seccompProfile", "capabilities",
+        "readOnlyRootFilesystem",
         "privileged", "allowPrivilegeEscalation", "procMount", "runAsUser", "runAsGroup", NULL,
     };
     const struct json *os = json_get(s->spec, "os");
@@ -272,6 +282,7 @@ void rules_os(const struct rules_spec *s, const struct rules_path *spec_at)
                           "windows options cannot be set for a linux pod");
     else {
         forbid_fields(s->c, spec_at, s->spec, linux_spec, "cannot be set for a windows pod");
-        forbid_everywhere(s, spec_at, linux_pod, linux_container, "cannot be set for a windows pod");
+        forbid_everywhere(s, spec_at, linux_pod, linux_container,
+                          "cannot be set for a windows pod");
     }
 }

@@ -1,5 +1,5 @@
-/* core/object/rules_service.c -- Service. Addresses and node ports are given out by the API; here they are only
- * kept in step with what the client said, and checked. */
+/* core/object/rules_service.c -- Service. Addresses and node ports are given out by the API; here
+ * they are only kept in step with what the client said, and checked. */
 #include "core/base/check.h"
 #include "core/object/rules_impl.h"
 
@@ -37,12 +37,14 @@ static bool needs_cluster_ip(const struct json *spec)
 static bool needs_node_port(const struct json *spec)
 {
     return is_type(spec, "NodePort") ||
-           (is_type(spec, "LoadBalancer") && json_get_bool(spec, "allocateLoadBalancerNodePorts", true));
+           (is_type(spec, "LoadBalancer") && json_get_bool(spec, "allocateLoadBalancerNodePorts",
+                                                           true));
 }
 
 static bool needs_health_port(const struct json *spec)
 {
-    return is_type(spec, "LoadBalancer") && str_eq(rules_str(spec, "externalTrafficPolicy"), "Local");
+    return is_type(spec, "LoadBalancer") && str_eq(rules_str(spec, "externalTrafficPolicy"),
+                                                   "Local");
 }
 
 static bool is_reachable(const struct json *spec)
@@ -61,7 +63,8 @@ static struct json *list_of(struct arena *a, const char *s)
     return list;
 }
 
-static void init_families(struct json *spec, const struct json *before, const struct schema_type *type,
+static void init_families(struct json *spec, const struct json *before,
+                          const struct schema_type *type,
                           struct arena *a)
 {
     bool loose = is_headless(spec) && json_len(json_get(spec, "selector")) == 0;
@@ -84,7 +87,8 @@ static void init_families(struct json *spec, const struct json *before, const st
     if (json_len(families) == 0)
         json_append(a, families, json_str(a, "IPv4"));
     if (loose && json_len(families) == 1)
-        json_append(a, families, json_str(a, str_eq(families->items[0]->s, "IPv4") ? "IPv6" : "IPv4"));
+        json_append(a, families, json_str(a, str_eq(families->items[0]->s, "IPv4") ? "IPv6" :
+                                          "IPv4"));
     rules_put(a, spec, type, "ipFamilies", families);
 }
 
@@ -101,7 +105,8 @@ static void service_prepare(struct json *obj, const struct kind *kind, const str
 }
 
 /* What the client left out is what it was. */
-static void keep_node_ports(struct json *spec, const struct json *before, const struct schema_type *type,
+static void keep_node_ports(struct json *spec, const struct json *before,
+                            const struct schema_type *type,
                             struct arena *a)
 {
     struct json *used = json_object(a), *now, *then;
@@ -124,7 +129,8 @@ static void keep_node_ports(struct json *spec, const struct json *before, const 
     }
 }
 
-static void keep_allocated(struct json *spec, const struct json *before, const struct schema_type *type,
+static void keep_allocated(struct json *spec, const struct json *before,
+                           const struct schema_type *type,
                            struct arena *a)
 {
     if (needs_cluster_ip(spec) && needs_cluster_ip(before)) {
@@ -138,11 +144,14 @@ static void keep_allocated(struct json *spec, const struct json *before, const s
         keep_node_ports(spec, before, type, a);
     if (needs_health_port(spec) && needs_health_port(before) &&
         !json_get_int(spec, "healthCheckNodePort", 0))
-        rules_put_or_del(a, spec, type, "healthCheckNodePort", json_get(before, "healthCheckNodePort"));
+        rules_put_or_del(a, spec, type, "healthCheckNodePort",
+                         json_get(before, "healthCheckNodePort"));
 }
 
-/* clusterIP and the first of clusterIPs are one: a client that changes only one of them means both. */
-static void sync_cluster_ips(struct json *spec, const struct json *before, const struct schema_type *type,
+/* clusterIP and the first of clusterIPs are one: a client that changes only one of them means both.
+ */
+static void sync_cluster_ips(struct json *spec, const struct json *before,
+                             const struct schema_type *type,
                              struct arena *a)
 {
     const char *now = rules_str(spec, "clusterIP"), *then = rules_str(before, "clusterIP");
@@ -182,11 +191,13 @@ static bool same_node_ports(const struct json *spec, const struct json *before)
 /* A change of type drops what only the old type had, unless the client changed it too. */
 static void drop_stale(struct json *spec, const struct json *before)
 {
-    static const char *const addresses[] = { "clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy" };
+    static const char *const addresses[] = { "clusterIP", "clusterIPs", "ipFamilies",
+                                             "ipFamilyPolicy" };
     bool was_lb = is_type(before, "LoadBalancer"), is_lb = is_type(spec, "LoadBalancer");
     struct json *v;
 
-    for (size_t i = 0; needs_cluster_ip(before) && !needs_cluster_ip(spec) && i < ARRAY_LEN(addresses); i++)
+    for (size_t i = 0; needs_cluster_ip(before) && !needs_cluster_ip(spec) &&
+         i < ARRAY_LEN(addresses); i++)
         drop_if_same(spec, before, addresses[i]);
     if (!is_type(before, "ExternalName") && is_type(spec, "ExternalName"))
         drop_if_same(spec, before, "internalTrafficPolicy");
@@ -203,7 +214,8 @@ static void drop_stale(struct json *spec, const struct json *before)
         drop_if_same(spec, before, "externalTrafficPolicy");
 }
 
-static void service_prepare_update(struct json *obj, const struct json *old, const struct kind *kind,
+static void service_prepare_update(struct json *obj, const struct json *old,
+                                   const struct kind *kind,
                                    const struct rules_ctx *ctx)
 {
     const struct schema_type *type = rules_type(kind->type, "spec");
@@ -223,7 +235,8 @@ static void service_prepare_update(struct json *obj, const struct json *old, con
 
 /* --- validate */
 
-static void check_port(struct causes *c, const struct rules_path *p, const struct json *v, bool needs_name)
+static void check_port(struct causes *c, const struct rules_path *p, const struct json *v,
+                       bool needs_name)
 {
     static const char *const protocols[] = { "SCTP", "TCP", "UDP", NULL };
     const char *name = rules_str(v, "name");
@@ -236,12 +249,14 @@ static void check_port(struct causes *c, const struct rules_path *p, const struc
     rules_check_enum(c, RULES_AT(p, "protocol"), rules_str(v, "protocol"), protocols, true);
     rules_check_port_ref(c, RULES_AT(p, "targetPort"), json_get(v, "targetPort"));
     if (json_get(v, "appProtocol"))
-        rules_check_format(c, RULES_AT(p, "appProtocol"), rules_fmt_qualified, rules_str(v, "appProtocol"));
+        rules_check_format(c, RULES_AT(p, "appProtocol"), rules_fmt_qualified,
+                           rules_str(v, "appProtocol"));
 }
 
 static void check_duplicates(struct causes *c, const struct rules_path *p, const struct json *ports)
 {
-    struct json *names = json_object(c->a), *nodes = json_object(c->a), *pairs = json_object(c->a), *v;
+    struct json *names = json_object(c->a), *nodes = json_object(c->a), *pairs = json_object(c->a),
+        *v;
 
     json_each(v, ports) {
         const struct rules_path *at = RULES_IDX(p, v_i);
@@ -250,7 +265,8 @@ static void check_duplicates(struct causes *c, const struct rules_path *p, const
 
         if (*name && rules_is(rules_fmt_label, name) && rules_seen(names, c->a, name))
             rules_duplicate(c, RULES_AT(at, "name"), json_get(v, "name"));
-        if (node && rules_seen(nodes, c->a, arena_printf(c->a, "%s/%lld", protocol, (long long)node)))
+        if (node && rules_seen(nodes, c->a, arena_printf(c->a, "%s/%lld", protocol,
+                                                         (long long)node)))
             rules_duplicate(c, RULES_AT(at, "nodePort"), json_get(v, "nodePort"));
         if (rules_seen(pairs, c->a, arena_printf(c->a, "%s/%lld", protocol, (long long)port))) {
             struct json *pair = json_object(c->a);
@@ -277,12 +293,14 @@ static void check_ports(struct causes *c, const struct rules_path *p, const stru
             rules_invalid_i(c, RULES_AT(at, "port"), KUBELET_PORT,
                             "may not expose port 10250 externally since it is used by kubelet");
         if (is_type(spec, "ClusterIP") && json_get_int(v, "nodePort", 0))
-            rules_forbidden(c, RULES_AT(at, "nodePort"), "may not be used when `type` is 'ClusterIP'");
+            rules_forbidden(c, RULES_AT(at, "nodePort"),
+                            "may not be used when `type` is 'ClusterIP'");
     }
     check_duplicates(c, p, ports);
 }
 
-static void check_external_name(struct causes *c, const struct rules_path *p, const struct json *spec)
+static void check_external_name(struct causes *c, const struct rules_path *p,
+                                const struct json *spec)
 {
     const char *name = rules_str(spec, "externalName");
 
@@ -357,7 +375,8 @@ static void check_ip_families(struct causes *c, const struct rules_path *p, cons
         seen[family]++;
         if (family && want && rules_in(want, (const char *const[]){ "IPv4", "IPv6", NULL }) &&
             !str_eq(want, family == 4 ? "IPv4" : "IPv6"))
-            rules_invalid(c, RULES_IDX(p, v_i), v, "expected an %s value as indicated by `ipFamilies[%zu]`",
+            rules_invalid(c, RULES_IDX(p, v_i), v,
+                          "expected an %s value as indicated by `ipFamilies[%zu]`",
                           want, v_i);
     }
     if (seen[4] > 1 || seen[6] > 1)
@@ -371,10 +390,12 @@ static bool is_policy_impossible(const struct json *spec)
            json_len(json_get(spec, "ipFamilies")) < 2;
 }
 
-static void check_cluster_ips(struct causes *c, const struct rules_path *spec_at, const struct json *spec)
+static void check_cluster_ips(struct causes *c, const struct rules_path *spec_at,
+                              const struct json *spec)
 {
     static const char *const families[] = { "IPv4", "IPv6", NULL };
-    static const char *const policies[] = { "PreferDualStack", "RequireDualStack", "SingleStack", NULL };
+    static const char *const policies[] = { "PreferDualStack", "RequireDualStack", "SingleStack",
+                                            NULL };
     const struct rules_path *p = RULES_AT(spec_at, "clusterIPs");
     const struct json *ips = json_get(spec, "clusterIPs");
     struct json *seen = json_object(c->a), *v;
@@ -411,7 +432,8 @@ static void check_cluster_ips(struct causes *c, const struct rules_path *spec_at
 /* The field's forerunner, read while the field is empty. */
 static void check_range_annotation(struct causes *c, const struct json *obj, bool is_lb)
 {
-    const struct rules_path *p = RULES_KEY(RULES_AT(RULES_AT(NULL, "metadata"), "annotations"), SOURCE_RANGES);
+    const struct rules_path *p = RULES_KEY(RULES_AT(RULES_AT(NULL, "metadata"), "annotations"),
+                                           SOURCE_RANGES);
     const struct json *v = json_get(json_path(obj, "metadata.annotations"), SOURCE_RANGES);
     struct slice rest = slice_trim(slice_of(json_text(v) ? v->s : "")), part;
 
@@ -428,15 +450,19 @@ static void check_range_annotation(struct causes *c, const struct json *obj, boo
 static void check_hint_annotations(struct causes *c, const struct json *obj)
 {
     const struct json *notes = json_path(obj, "metadata.annotations");
-    const char *hints = json_get_str(notes, TOPOLOGY_HINTS), *mode = json_get_str(notes, TOPOLOGY_MODE);
+    const char *hints = json_get_str(notes, TOPOLOGY_HINTS),
+        *mode = json_get_str(notes, TOPOLOGY_MODE);
 
     if (hints && mode && !str_eq(hints, mode))
-        rules_invalid(c, RULES_KEY(RULES_AT(RULES_AT(NULL, "metadata"), "annotations"), TOPOLOGY_MODE),
-                      json_get(notes, TOPOLOGY_MODE), "must match annotations[%s] when both are specified",
+        rules_invalid(c, RULES_KEY(RULES_AT(RULES_AT(NULL, "metadata"), "annotations"),
+                                   TOPOLOGY_MODE),
+                      json_get(notes, TOPOLOGY_MODE),
+                      "must match annotations[%s] when both are specified",
                       TOPOLOGY_HINTS);
 }
 
-static void check_load_balancer(struct causes *c, const struct rules_path *p, const struct json *obj)
+static void check_load_balancer(struct causes *c, const struct rules_path *p,
+                                const struct json *obj)
 {
     const struct json *spec = json_get(obj, "spec");
     const struct rules_path *ranges_at = RULES_AT(p, "LoadBalancerSourceRanges");
@@ -478,7 +504,8 @@ static void check_traffic(struct causes *c, const struct rules_path *p, const st
         rules_invalid_s(c, RULES_AT(p, "externalTrafficPolicy"), external,
                         "may only be set for externally-accessible services");
     if (health && !needs_health_port(spec))
-        rules_invalid_i(c, RULES_AT(p, "healthCheckNodePort"), health, "may only be set when `type` is "
+        rules_invalid_i(c, RULES_AT(p, "healthCheckNodePort"), health,
+                        "may only be set when `type` is "
                         "'LoadBalancer' and `externalTrafficPolicy` is 'Local'");
     else if (health)
         rules_check_port(c, RULES_AT(p, "healthCheckNodePort"), health);
@@ -487,13 +514,15 @@ static void check_traffic(struct causes *c, const struct rules_path *p, const st
                          is_type(spec, "ClusterIP") || is_reachable(spec));
     if (json_get(spec, "trafficDistribution") &&
         !rules_in(rules_str(spec, "trafficDistribution"), spread))
-        rules_unsupported(c, RULES_AT(p, "trafficDistribution"), rules_str(spec, "trafficDistribution"),
+        rules_unsupported(c, RULES_AT(p, "trafficDistribution"),
+                          rules_str(spec, "trafficDistribution"),
                           spread);
 }
 
 static void service_create(struct causes *c, const struct json *obj, const struct rules_ctx *ctx)
 {
-    static const char *const types[] = { "ClusterIP", "ExternalName", "LoadBalancer", "NodePort", NULL };
+    static const char *const types[] = { "ClusterIP", "ExternalName", "LoadBalancer", "NodePort",
+                                         NULL };
     const struct rules_path *p = RULES_AT(NULL, "spec");
     const struct json *spec = json_get(obj, "spec");
     struct json *v;
@@ -543,8 +572,10 @@ static void check_load_balancer_status(struct causes *c, const struct json *obj)
 {
     static const char *const modes[] = { "Proxy", "VIP", NULL };
     const struct json *spec = json_get(obj, "spec");
-    const struct json *list = json_get(json_get(json_get(obj, "status"), "loadBalancer"), "ingress");
-    const struct rules_path *p = RULES_AT(RULES_AT(RULES_AT(NULL, "status"), "loadBalancer"), "ingress");
+    const struct json *list = json_get(json_get(json_get(obj, "status"), "loadBalancer"),
+                                       "ingress");
+    const struct rules_path *p = RULES_AT(RULES_AT(RULES_AT(NULL, "status"), "loadBalancer"),
+                                          "ingress");
     struct json *v;
 
     if (!is_type(spec, "LoadBalancer") && json_len(list)) {
@@ -553,7 +584,8 @@ static void check_load_balancer_status(struct causes *c, const struct json *obj)
     }
     json_each(v, list) {
         const struct rules_path *at = RULES_IDX(p, v_i);
-        const char *ip = rules_str(v, "ip"), *host = rules_str(v, "hostname"), *mode = rules_str(v, "ipMode");
+        const char *ip = rules_str(v, "ip"), *host = rules_str(v, "hostname"),
+            *mode = rules_str(v, "ipMode");
 
         if (*ip)
             rules_check_ip(c, RULES_AT(at, "ip"), ip, true);
@@ -566,7 +598,8 @@ static void check_load_balancer_status(struct causes *c, const struct json *obj)
         if (*host)
             rules_check_format(c, RULES_AT(at, "hostname"), rules_fmt_subdomain, host);
         if (*host && rules_ip_family(host))
-            rules_invalid_s(c, RULES_AT(at, "hostname"), host, "must be a DNS name, not an IP address");
+            rules_invalid_s(c, RULES_AT(at, "hostname"), host,
+                            "must be a DNS name, not an IP address");
     }
 }
 
@@ -590,7 +623,8 @@ static void service_update(struct causes *c, const struct json *obj, const struc
     }
     check_ip_change(c, spec, before);
     if (needs_health_port(spec) && needs_health_port(before) &&
-        json_get_int(spec, "healthCheckNodePort", 0) != json_get_int(before, "healthCheckNodePort", 0))
+        json_get_int(spec, "healthCheckNodePort", 0) != json_get_int(before, "healthCheckNodePort",
+                                                                     0))
         rules_forbidden(c, RULES_AT(p, "healthCheckNodePort"), "field is immutable");
     if (is_type(spec, "LoadBalancer") && is_type(before, "LoadBalancer") &&
         !str_eq(rules_str(spec, "loadBalancerClass"), rules_str(before, "loadBalancerClass")))

@@ -1,4 +1,5 @@
-/* core/object/rules_tree.c -- changing canonical trees so that they stay canonical: members at their place. */
+/* core/object/rules_tree.c -- changing canonical trees so that they stay canonical: members at
+ * their place. */
 #include "core/base/check.h"
 #include "core/object/codec.h"
 #include "core/object/rules_impl.h"

@@ -1,4 +1,5 @@
-/* core/object/rules_volume.c -- volumes of a pod spec: exactly one source each, and what each source needs. */
+/* core/object/rules_volume.c -- volumes of a pod spec: exactly one source each, and what each
+ * source needs. */
 #include "core/base/check.h"
 #include "core/object/rules_podspec.h"
 
@@ -43,7 +44,8 @@ static void check_mode(struct causes *c, const struct rules_path *p, const struc
         rules_invalid_i(c, AT(p, field), mode, MODE_TEXT);
 }
 
-static void need(struct causes *c, const struct rules_path *p, const struct json *v, const char *field)
+static void need(struct causes *c, const struct rules_path *p, const struct json *v,
+                 const char *field)
 {
     if (!*rules_str(v, field))
         rules_required(c, AT(p, field), "");
@@ -72,7 +74,8 @@ static bool label_or_annotation(struct causes *c, const struct rules_path *p, co
     return true;
 }
 
-void rules_field_ref(struct causes *c, const struct rules_path *p, const struct json *ref, bool is_volume)
+void rules_field_ref(struct causes *c, const struct rules_path *p, const struct json *ref,
+                     bool is_volume)
 {
     static const char *const known[] = {
         "metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace",
@@ -96,7 +99,8 @@ void rules_field_ref(struct causes *c, const struct rules_path *p, const struct 
     } else if (!*path) {
         rules_required(c, AT(p, "fieldPath"), "");
     } else if (!str_eq(version, "v1")) {
-        rules_invalid(c, AT(p, "fieldPath"), json_get(ref, "fieldPath"), "error converting fieldPath: "
+        rules_invalid(c, AT(p, "fieldPath"), json_get(ref, "fieldPath"),
+                      "error converting fieldPath: "
                       "unsupported pod version: %s", version);
     } else if (!label_or_annotation(c, p, path)) {
         if (!rules_in(path, known))
@@ -119,7 +123,8 @@ void rules_resource_ref(struct causes *c, const struct rules_path *p, const stru
     };
     static const char *const shares[] = { "1m", "1", NULL };
     const char *resource = rules_str(ref, "resource"), *divisor = rules_str(ref, "divisor");
-    bool huge = str_starts(resource, "limits.hugepages-") || str_starts(resource, "requests.hugepages-");
+    bool huge = str_starts(resource, "limits.hugepages-") ||
+        str_starts(resource, "requests.hugepages-");
     bool cpu = str_ends(resource, ".cpu");
     const char *what = cpu ? "cpu" : huge ? "hugepages" : str_ends(resource, ".memory") ? "memory" :
                        "local ephemeral storage";
@@ -155,23 +160,27 @@ static void check_items(struct causes *c, const struct rules_path *p, const stru
     }
 }
 
-static void check_secret(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
+static void check_secret(const struct rules_spec *s, const struct rules_path *p,
+                         const struct json *v)
 {
     need(s->c, p, v, "secretName");
     check_mode(s->c, p, v, "defaultMode");
     check_items(s->c, AT(p, "items"), json_get(v, "items"));
 }
 
-static void check_configmap(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
+static void check_configmap(const struct rules_spec *s, const struct rules_path *p,
+                            const struct json *v)
 {
     need(s->c, p, v, "name");
     check_mode(s->c, p, v, "defaultMode");
     check_items(s->c, AT(p, "items"), json_get(v, "items"));
 }
 
-static void check_downward_file(struct causes *c, const struct rules_path *p, const struct json *file)
+static void check_downward_file(struct causes *c, const struct rules_path *p,
+                                const struct json *file)
 {
-    const struct json *field = json_get(file, "fieldRef"), *res = json_get(file, "resourceFieldRef");
+    const struct json *field = json_get(file, "fieldRef"),
+        *res = json_get(file, "resourceFieldRef");
 
     need(c, p, file, "path");
     rules_local_path(c, AT(p, "path"), rules_str(file, "path"));
@@ -188,7 +197,8 @@ static void check_downward_file(struct causes *c, const struct rules_path *p, co
     check_mode(c, p, file, "mode");
 }
 
-static void check_downward(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
+static void check_downward(const struct rules_spec *s, const struct rules_path *p,
+                           const struct json *v)
 {
     struct json *file;
 
@@ -197,7 +207,8 @@ static void check_downward(const struct rules_spec *s, const struct rules_path *
         check_downward_file(s->c, p, file);
 }
 
-static void check_hostpath(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
+static void check_hostpath(const struct rules_spec *s, const struct rules_path *p,
+                           const struct json *v)
 {
     static const char *const types[] = {
         "", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate",
@@ -214,15 +225,18 @@ static void check_hostpath(const struct rules_spec *s, const struct rules_path *
         rules_unsupported(s->c, AT(p, "type"), rules_str(v, "type"), types);
 }
 
-static void check_emptydir(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
+static void check_emptydir(const struct rules_spec *s, const struct rules_path *p,
+                           const struct json *v)
 {
     const char *limit = rules_str(v, "sizeLimit");
 
     if (*limit == '-')
-        rules_forbidden(s->c, AT(p, "sizeLimit"), "SizeLimit field must be a valid resource quantity");
+        rules_forbidden(s->c, AT(p, "sizeLimit"),
+                        "SizeLimit field must be a valid resource quantity");
 }
 
-static void check_gitrepo(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
+static void check_gitrepo(const struct rules_spec *s, const struct rules_path *p,
+                          const struct json *v)
 {
     need(s->c, p, v, "repository");
     check_relative(s->c, AT(p, "directory"), rules_str(v, "directory"));
@@ -238,7 +252,8 @@ static void check_nfs(const struct rules_spec *s, const struct rules_path *p, co
         rules_invalid_s(s->c, AT(p, "path"), path, "must be an absolute path");
 }
 
-static void check_partition(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
+static void check_partition(const struct rules_spec *s, const struct rules_path *p,
+                            const struct json *v)
 {
     int64_t n = json_get_int(v, "partition", 0);
 
@@ -246,7 +261,8 @@ static void check_partition(const struct rules_spec *s, const struct rules_path 
         rules_invalid_i(s->c, AT(p, "partition"), n, "must be between 1 and 255, inclusive");
 }
 
-static void check_image(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
+static void check_image(const struct rules_spec *s, const struct rules_path *p,
+                        const struct json *v)
 {
     static const char *const policies[] = { "Always", "IfNotPresent", "Never", NULL };
 
@@ -265,7 +281,8 @@ static void check_unique_path(struct causes *c, const struct rules_path *p, stru
 }
 
 static void check_projected_items(struct causes *c, const struct rules_path *p,
-                                  const struct rules_path *at, const struct json *v, struct json *seen)
+                                  const struct rules_path *at, const struct json *v,
+                                      struct json *seen)
 {
     struct json *item;
 
@@ -326,7 +343,8 @@ static void check_trust_bundle(struct causes *c, const struct rules_path *p,
 static void check_certificate(struct causes *c, const struct rules_path *p,
                               const struct rules_path *at, const struct json *v, struct json *seen)
 {
-    static const char *const paths[] = { "credentialBundlePath", "keyPath", "certificateChainPath" };
+    static const char *const paths[] = { "credentialBundlePath", "keyPath",
+                                         "certificateChainPath" };
     int64_t max = str_starts(rules_str(v, "signerName"), "kubernetes.io/") ? CERT_SECONDS_OWN_MAX :
                   CERT_SECONDS_MAX;
     bool any = false;
@@ -345,7 +363,8 @@ static void check_certificate(struct causes *c, const struct rules_path *p,
                         "if provided, maxExpirationSeconds must be >= 3600");
     if (seconds > max)
         rules_invalid_i(c, AT(at, "maxExpirationSeconds"), seconds,
-                        arena_printf(c->a, "if provided, maxExpirationSeconds must be <= %d", (int)max));
+                        arena_printf(c->a, "if provided, maxExpirationSeconds must be <= %d",
+                                     (int)max));
     for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
         if (*rules_str(v, paths[i]))
             rules_local_path(c, AT(at, paths[i]), rules_str(v, paths[i]));
@@ -357,7 +376,8 @@ static void check_certificate(struct causes *c, const struct rules_path *p,
                        "certificateChainPath");
 }
 
-static void check_projected(const struct rules_spec *s, const struct rules_path *p, const struct json *v)
+static void check_projected(const struct rules_spec *s, const struct rules_path *p,
+                            const struct json *v)
 {
     struct json *seen = json_object(s->c->a), *source, *file;
 
@@ -375,7 +395,8 @@ static void check_projected(const struct rules_spec *s, const struct rules_path 
                     json_get(source, "serviceAccountToken"));
         check_trust_bundle(s->c, p, AT(at, "clusterTrustBundle"),
                            json_get(source, "clusterTrustBundle"), seen);
-        check_certificate(s->c, p, AT(at, "podCertificate"), json_get(source, "podCertificate"), seen);
+        check_certificate(s->c, p, AT(at, "podCertificate"), json_get(source, "podCertificate"),
+                          seen);
         if (json_len(source) > 1)
             rules_forbidden(s->c, at, "may not specify more than 1 volume type per source");
     }
@@ -383,8 +404,8 @@ static void check_projected(const struct rules_spec *s, const struct rules_path 
 
 /* --- the list */
 
-/* Every source: members it must have, what else it is checked for, and its name in the path of an error about
- * several sources, where upstream spells it differently. */
+/* Every source: members it must have, what else it is checked for, and its name in the path of an
+ * error about several sources, where upstream spells it differently. */
 static const struct source {
     const char *name;
     const char *needs[3];
@@ -423,7 +444,8 @@ static const struct source {
     { "image", { NULL }, check_image, NULL },
 };
 
-static void check_source(const struct rules_spec *s, const struct rules_path *p, const struct json *volume)
+static void check_source(const struct rules_spec *s, const struct rules_path *p,
+                         const struct json *volume)
 {
     unsigned n = 0;
 
@@ -457,7 +479,8 @@ static void check_derived_names(const struct rules_spec *s, const struct rules_p
 
     if (json_get(iscsi, "initiatorName") &&
         strlen(name) + 1 + strlen(rules_str(iscsi, "targetPortal")) > ISCSI_NAME_MAX)
-        rules_invalid_s(s->c, AT(p, "name"), name, "Total length of <volume name>:<iscsi.targetPortal> must "
+        rules_invalid_s(s->c, AT(p, "name"), name,
+                        "Total length of <volume name>:<iscsi.targetPortal> must "
                         "be under 64 characters if iscsi.initiatorName is specified.");
     if (!json_get(volume, "ephemeral") || !*pod || !*name)
         return;
@@ -479,8 +502,10 @@ static void check_own_claims(const struct rules_spec *s, const struct rules_path
         json_each(other, *claim ? json_get(s->spec, "volumes") : NULL)
             if (json_get(other, "ephemeral") &&
                 str_eq(claim, arena_printf(s->c->a, "%s-%s", pod, rules_str(other, "name"))))
-                rules_invalid_s(s->c, AT(AT(IDX(p, v_i), "persistentVolumeClaim"), "claimName"), claim,
-                                "must not reference a PVC that gets created for an ephemeral volume");
+                rules_invalid_s(s->c, AT(AT(IDX(p, v_i), "persistentVolumeClaim"), "claimName"),
+                                claim,
+                                "must not reference a PVC that gets created for an ephemeral "
+                                "volume");
     }
 }
 

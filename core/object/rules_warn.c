@@ -1,7 +1,7 @@
 /* core/object/rules_warn.c -- what is accepted but deserves a Warning header: pod specs.
  *
- * Said once a write is valid, in upstream's words. A template's warnings come again only when the object's
- * generation rises, a pod's only when it is created.
+ * Said once a write is valid, in upstream's words. A template's warnings come again only when the
+ * object's generation rises, a pod's only when it is created.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -55,7 +55,8 @@ static const char *deprecated_label(const char *key)
         { "app.kubernetes.io/created-by", "deprecated since v1.9" },
         { "scheduler.alpha.kubernetes.io/preferAvoidPods",
           "deprecated since v1.22; use Taints and Tolerations instead" },
-        { "node-role.kubernetes.io/master", "use \"node-role.kubernetes.io/control-plane\" instead" },
+        { "node-role.kubernetes.io/master",
+          "use \"node-role.kubernetes.io/control-plane\" instead" },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(labels); i++)
@@ -64,7 +65,8 @@ static const char *deprecated_label(const char *key)
     return NULL;
 }
 
-static void warn_term(const struct rules_ctx *ctx, const struct rules_path *p, const struct json *term)
+static void warn_term(const struct rules_ctx *ctx, const struct rules_path *p,
+                      const struct json *term)
 {
     struct json *expr;
 
@@ -72,7 +74,8 @@ static void warn_term(const struct rules_ctx *ctx, const struct rules_path *p, c
         const char *key = rules_str(expr, "key"), *text = deprecated_label(key);
 
         if (text)
-            rules_warn_at(ctx, AT(IDX(AT(p, "matchExpressions"), expr_i), "key"), "%s is %s", key, text);
+            rules_warn_at(ctx, AT(IDX(AT(p, "matchExpressions"), expr_i), "key"), "%s is %s", key,
+                          text);
     }
 }
 
@@ -91,10 +94,12 @@ static void warn_node_labels(const struct rules_ctx *ctx, const struct rules_pat
     json_each(term, json_get(json_get(affinity, required), "nodeSelectorTerms"))
         warn_term(ctx, IDX(AT(AT(at, required), "nodeSelectorTerms"), term_i), term);
     json_each(term, json_get(affinity, preferred))
-        warn_term(ctx, AT(IDX(AT(at, preferred), term_i), "preference"), json_get(term, "preference"));
+        warn_term(ctx, AT(IDX(AT(at, preferred), term_i), "preference"),
+                  json_get(term, "preference"));
 }
 
-static void warn_spread(const struct rules_ctx *ctx, const struct rules_path *p, const struct json *list)
+static void warn_spread(const struct rules_ctx *ctx, const struct rules_path *p,
+                        const struct json *list)
 {
     struct json *v;
 
@@ -138,7 +143,8 @@ static void warn_fraction(const struct rules_ctx *ctx, const struct rules_path *
                       quoted(ctx, text));
 }
 
-static void warn_volumes(const struct rules_ctx *ctx, const struct rules_path *p, const struct json *list)
+static void warn_volumes(const struct rules_ctx *ctx, const struct rules_path *p,
+                         const struct json *list)
 {
     static const struct { const char *source, *text; } old[] = {
         { "photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+" },
@@ -154,14 +160,17 @@ static void warn_volumes(const struct rules_ctx *ctx, const struct rules_path *p
     struct json *v;
 
     json_each(v, list) {
-        const struct rules_path *at = AT(AT(AT(IDX(p, v_i), "ephemeral"), "volumeClaimTemplate"), "spec");
+        const struct rules_path *at = AT(AT(AT(IDX(p, v_i), "ephemeral"), "volumeClaimTemplate"),
+                                         "spec");
 
         for (size_t i = 0; i < ARRAY_LEN(old); i++)
             if (json_get(v, old[i].source))
-                rules_warn_at(ctx, AT(IDX(p, v_i), str_eq(old[i].source, "storageos") ? "storageOS" :
+                rules_warn_at(ctx, AT(IDX(p, v_i), str_eq(old[i].source, "storageos") ?
+                                      "storageOS" :
                                       old[i].source), "%s", old[i].text);
         warn_fraction(ctx, AT(AT(at, "resources"), "requests"),
-                      json_path(v, "ephemeral.volumeClaimTemplate.spec.resources.requests"), "storage");
+                      json_path(v, "ephemeral.volumeClaimTemplate.spec.resources.requests"),
+                      "storage");
     }
 }
 
@@ -197,7 +206,8 @@ static void warn_projected(const struct rules_ctx *ctx, const struct rules_path 
     json_each(v, list)
         json_each(source, json_get(json_get(v, "projected"), "sources"))
             if (json_get(source, "serviceAccountToken"))
-                rules_seen(tokens, ctx->a, rules_str(json_get(source, "serviceAccountToken"), "path"));
+                rules_seen(tokens, ctx->a, rules_str(json_get(source, "serviceAccountToken"),
+                                                     "path"));
     json_each(v, json_len(tokens) ? list : NULL)
         json_each(source, json_get(json_get(v, "projected"), "sources"))
             warn_source(ctx, AT(AT(IDX(p, v_i), "projected"), "sources"), tokens, source);
@@ -205,7 +215,8 @@ static void warn_projected(const struct rules_ctx *ctx, const struct rules_path 
 
 /* --- containers */
 
-static void warn_env(const struct rules_ctx *ctx, const struct rules_path *p, const struct json *list)
+static void warn_env(const struct rules_ctx *ctx, const struct rules_path *p,
+                     const struct json *list)
 {
     struct json *seen = json_object(ctx->a), *v;
 
@@ -215,7 +226,8 @@ static void warn_env(const struct rules_ctx *ctx, const struct rules_path *p, co
 
         if (rules_seen(seen, ctx->a, name) &&
             (json_get(v, "valueFrom") || str_eq(value, ref) || !strstr(value, ref)))
-            rules_warn_at(ctx, IDX(p, v_i), "hides previous definition of %s, which may be dropped when "
+            rules_warn_at(ctx, IDX(p, v_i),
+                          "hides previous definition of %s, which may be dropped when "
                           "using apply", quoted(ctx, name));
     }
 }
@@ -229,7 +241,8 @@ struct walk {
     unsigned n_ports;
 };
 
-static void warn_port_pair(const struct rules_ctx *ctx, const struct rules_path *p, const struct json *x,
+static void warn_port_pair(const struct rules_ctx *ctx, const struct rules_path *p,
+                           const struct json *x,
                            const struct json *y, const char *other)
 {
     int64_t host_x = json_get_int(x, "hostPort", 0), host_y = json_get_int(y, "hostPort", 0);
@@ -254,7 +267,8 @@ static void warn_ports(struct walk *w, const struct rules_path *p, const struct 
         const struct rules_path *at = IDX(p, v_i);
 
         if (*rules_str(v, "hostIP") && !json_get_int(v, "hostPort", 0))
-            rules_warn_at(w->ctx, at, "hostIP set without hostPort: {Name:%s HostPort:0 ContainerPort:%d "
+            rules_warn_at(w->ctx, at,
+                          "hostIP set without hostPort: {Name:%s HostPort:0 ContainerPort:%d "
                           "Protocol:%s HostIP:%s}", rules_str(v, "name"),
                           (int)json_get_int(v, "containerPort", 0), rules_str(v, "protocol"),
                           rules_str(v, "hostIP"));
@@ -278,7 +292,8 @@ static void warn_port_names(struct walk *w, const struct rules_path *p, const st
         if (!*name)
             continue;
         if (first)
-            rules_warn_at(w->ctx, IDX(p, v_i), "duplicate port name %s with %s, services and probes that "
+            rules_warn_at(w->ctx, IDX(p, v_i),
+                          "duplicate port name %s with %s, services and probes that "
                           "select ports by name will use %s", quoted(w->ctx, name), first, first);
         else
             json_set_str(w->ctx->a, w->names, name, rules_path_text(w->ctx->a, IDX(p, v_i)));
@@ -338,7 +353,8 @@ static void warn_containers(struct walk *w, const struct rules_path *p)
 
 /* --- the rest of a spec */
 
-static void warn_lists(const struct rules_ctx *ctx, const struct rules_path *p, const struct json *spec)
+static void warn_lists(const struct rules_ctx *ctx, const struct rules_path *p,
+                       const struct json *spec)
 {
     struct json *ips = json_object(ctx->a), *names = json_object(ctx->a), *v;
     const struct json *secrets = json_get(spec, "imagePullSecrets");
@@ -369,20 +385,24 @@ static void warn_pod_affinity(const struct rules_ctx *ctx, const struct rules_pa
             rules_warn_at(ctx, AT(IDX(AT(p, required), term_i), "labelSelector"), NULL_SELECTOR);
     json_each(term, json_get(v, preferred))
         if (!json_is(json_path(term, "podAffinityTerm.labelSelector"), JSON_OBJECT))
-            rules_warn_at(ctx, AT(AT(IDX(AT(p, preferred), term_i), "podAffinityTerm"), "labelSelector"),
+            rules_warn_at(ctx, AT(AT(IDX(AT(p, preferred), term_i), "podAffinityTerm"),
+                                  "labelSelector"),
                           NULL_SELECTOR);
 }
 
 void rules_warn_pod_spec(const struct rules_ctx *ctx, const struct rules_path *base,
                          const struct json *meta, const struct json *spec)
 {
-    const struct rules_path *p = AT(base, "spec"), *notes_at = AT(AT(base, "metadata"), "annotations");
-    const struct json *notes = json_get(meta, "annotations"), *affinity = json_get(spec, "affinity");
+    const struct rules_path *p = AT(base, "spec"), *notes_at = AT(AT(base, "metadata"),
+                                                                  "annotations");
+    const struct json *notes = json_get(meta, "annotations"),
+        *affinity = json_get(spec, "affinity");
     struct walk w = { .ctx = ctx, .base = base, .spec = spec, .notes = notes,
                       .names = json_object(ctx->a) };
 
     warn_node_labels(ctx, p, spec);
-    warn_spread(ctx, AT(p, "topologySpreadConstraints"), json_get(spec, "topologySpreadConstraints"));
+    warn_spread(ctx, AT(p, "topologySpreadConstraints"),
+                json_get(spec, "topologySpreadConstraints"));
     warn_annotations(ctx, notes_at, notes);
     warn_volumes(ctx, AT(p, "volumes"), json_get(spec, "volumes"));
     warn_projected(ctx, AT(p, "volumes"), json_get(spec, "volumes"));

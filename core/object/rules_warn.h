@@ -5,7 +5,8 @@
 #include "core/object/rules_impl.h"
 
 /* Once a write is known to be valid: adds to ctx->warnings, if anyone wants them. */
-void rules_warn_create(const struct json *obj, const struct kind *kind, const struct rules_ctx *ctx);
+void rules_warn_create(const struct json *obj, const struct kind *kind,
+                       const struct rules_ctx *ctx);
 void rules_warn_update(const struct json *obj, const struct json *old, const struct kind *kind,
                        const struct rules_ctx *ctx);
 

@@ -22,7 +22,8 @@ static void warn_ip(const struct rules_ctx *ctx, const struct rules_path *p, con
     if (rules_ip_parse(s, bytes) != 6 || !inet_ntop(AF_INET6, bytes, text, sizeof(text)) ||
         str_eq(text, s))
         return;
-    rules_warn_at(ctx, p, "IPv6 address \"%s\" should be in RFC 5952 canonical format (\"%s\")", s, text);
+    rules_warn_at(ctx, p, "IPv6 address \"%s\" should be in RFC 5952 canonical format (\"%s\")", s,
+                  text);
 }
 
 /* --- pods and their templates */
@@ -33,7 +34,8 @@ static void warn_name(const struct rules_ctx *ctx, const struct json *obj, const
 
     rules_fmt_label(&m, rules_str(json_get(obj, "metadata"), "name"));
     if (m.n)
-        codec_note(ctx->warnings, "metadata.name: this is used in %s, which can result in surprising "
+        codec_note(ctx->warnings,
+                   "metadata.name: this is used in %s, which can result in surprising "
                    "behavior; a DNS label is recommended: [%s]", use, rules_msgs_join(&m, " "));
 }
 
@@ -45,7 +47,8 @@ static void warn_pod(const struct rules_ctx *ctx, const struct json *obj, const 
     rules_warn_pod_spec(ctx, NULL, json_get(obj, "metadata"), json_get(obj, "spec"));
 }
 
-static void warn_workload(const struct rules_ctx *ctx, const struct json *obj, const struct json *old)
+static void warn_workload(const struct rules_ctx *ctx, const struct json *obj,
+                          const struct json *old)
 {
     const struct json *tmpl = json_path(obj, "spec.template");
 
@@ -80,16 +83,19 @@ static void warn_external(const struct rules_ctx *ctx, const struct json *spec, 
     json_each(v, ips)
         warn_ip(ctx, IDX(AT(p, "externalIPs"), v_i), json_text(v) ? v->s : "");
     if (json_len(ips) && !headless && !named)
-        codec_note(ctx->warnings, "spec.externalIPs is deprecated and may no longer be implemented in "
+        codec_note(ctx->warnings,
+                   "spec.externalIPs is deprecated and may no longer be implemented in "
                    "some clusters");
     warn_ip(ctx, AT(p, "loadBalancerIP"), rules_str(spec, "loadBalancerIP"));
     if (named && json_len(ips))
         codec_note(ctx->warnings, "spec.externalIPs is ignored when spec.type is \"ExternalName\"");
     if (!named && *rules_str(spec, "externalName"))
-        codec_note(ctx->warnings, "spec.externalName is ignored when spec.type is not \"ExternalName\"");
+        codec_note(ctx->warnings,
+                   "spec.externalName is ignored when spec.type is not \"ExternalName\"");
 }
 
-static void warn_service(const struct rules_ctx *ctx, const struct json *obj, const struct json *old)
+static void warn_service(const struct rules_ctx *ctx, const struct json *obj,
+                         const struct json *old)
 {
     const struct json *spec = json_get(obj, "spec");
     bool headless = str_eq(rules_str(spec, "type"), "ClusterIP") &&
@@ -137,16 +143,19 @@ static void warn_node(const struct rules_ctx *ctx, const struct json *obj, const
     if (json_get(spec, "configSource"))
         codec_note(ctx->warnings, "spec.configSource: the feature is removed");
     if (*rules_str(spec, "externalID"))
-        codec_note(ctx->warnings, "spec.externalID: this field is deprecated, and is unused by Kubernetes");
+        codec_note(ctx->warnings,
+                   "spec.externalID: this field is deprecated, and is unused by Kubernetes");
 }
 
-static void warn_account(const struct rules_ctx *ctx, const struct json *obj, const struct json *old)
+static void warn_account(const struct rules_ctx *ctx, const struct json *obj,
+                         const struct json *old)
 {
     if (!json_get(json_path(obj, "metadata.annotations"), MOUNTABLE_SECRETS) ||
         (old && json_get(json_path(old, "metadata.annotations"), MOUNTABLE_SECRETS)))
         return;
     rules_warn_at(ctx, KEY(AT(AT(NULL, "metadata"), "annotations"), MOUNTABLE_SECRETS),
-                  "deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets");
+                  "deprecated in v1.32+; prefer separate namespaces to isolate access to mounted "
+                  "secrets");
 }
 
 static const struct {

@@ -1,4 +1,5 @@
-/* core/object/selector.c -- label selectors: a list of requirements sorted by key, and the parser of their text. */
+/* core/object/selector.c -- label selectors: a list of requirements sorted by key, and the parser
+ * of their text. */
 #include "core/base/check.h"
 #include "core/base/mem.h"
 #include "core/base/vec.h"
@@ -64,7 +65,8 @@ static int check_requirement(const struct requirement *r, struct err *err)
     if (m.n)
         rules_invalid_s(&c, RULES_AT(NULL, "key"), r->key, rules_msgs_join(&m, "; "));
     if ((r->op == OP_IN || r->op == OP_NOTIN) && r->values.len == 0)
-        rules_invalid(&c, values, json_array(a), "for 'in', 'notin' operators, values set can't be empty");
+        rules_invalid(&c, values, json_array(a),
+                      "for 'in', 'notin' operators, values set can't be empty");
     for (size_t i = 0; i < r->values.len; i++) {
         const struct rules_path *at = RULES_IDX(values, i);
 
@@ -142,7 +144,8 @@ static struct lexer peek(const struct lexer *l, bool values)
 
 static int unexpected(const struct lexer *l, const char *want, struct err *err)
 {
-    return err_set(err, ERR_INVALID, "found '%.*s'%s", (int)(l->len > 200 ? 200 : l->len), l->text, want);
+    return err_set(err, ERR_INVALID, "found '%.*s'%s", (int)(l->len > 200 ? 200 : l->len), l->text,
+                   want);
 }
 
 /* "(a,b)" with upstream's reading of missing words as "". */
@@ -279,7 +282,8 @@ int selector_parse(struct selector **out, const char *text, struct err *err)
 static int add_expression(struct selector *s, const struct json *expr, struct err *err)
 {
     static const struct { const char *name; enum op op; } ops[] = {
-        { "In", OP_IN }, { "NotIn", OP_NOTIN }, { "Exists", OP_EXISTS }, { "DoesNotExist", OP_MISSING },
+        { "In", OP_IN }, { "NotIn", OP_NOTIN }, { "Exists", OP_EXISTS },
+        { "DoesNotExist", OP_MISSING },
     };
     const char *name = rules_str(expr, "operator");
     struct requirement r = { 0 };
@@ -399,7 +403,8 @@ bool selector_is_everything(const struct selector *s)
 void selector_write(struct buf *b, const struct selector *s)
 {
     static const char *const words[] = {
-        [OP_EXISTS] = "", [OP_MISSING] = "", [OP_IN] = " in (", [OP_NOTIN] = " notin (", [OP_EQ] = "=",
+        [OP_EXISTS] = "", [OP_MISSING] = "", [OP_IN] = " in (", [OP_NOTIN] = " notin (",
+        [OP_EQ] = "=",
         [OP_EQ2] = "==", [OP_NE] = "!=", [OP_GT] = ">", [OP_LT] = "<",
     };
 

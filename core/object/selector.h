@@ -9,7 +9,8 @@
 
 struct selector;
 
-/* "a=b,c in (d,e),!f"; "" selects everything. ERR_INVALID in upstream's words ("unable to parse requirement: ..."). */
+/* "a=b,c in (d,e),!f"; "" selects everything. ERR_INVALID in upstream's words ("unable to parse
+ * requirement: ..."). */
 int selector_parse(struct selector **out, const char *text, struct err *err);
 /* A LabelSelector {matchLabels, matchExpressions}; NULL selects nothing, {} everything. */
 int selector_from_json(struct selector **out, const struct json *label_selector, struct err *err);
@@ -18,15 +19,18 @@ struct selector *selector_from_map(const struct json *map);
 struct selector *selector_free(struct selector *s);
 CLEANUP_DEFINE(struct selector, selector_free)
 bool selector_matches(const struct selector *s, const struct object *o);
-bool selector_matches_map(const struct selector *s, const struct json *labels);   /* labels may be NULL */
+/* labels may be NULL */
+bool selector_matches_map(const struct selector *s, const struct json *labels);
 bool selector_is_everything(const struct selector *s);
 /* Canonical text (Scale.status.selector). */
 void selector_write(struct buf *b, const struct selector *s);
 
 struct fieldsel;
 
-/* "metadata.name=a,status.phase!=Running" for this kind. ERR_INVALID: `field label not supported: x`. */
-int fieldsel_parse(struct fieldsel **out, const struct kind *kind, const char *text, struct err *err);
+/* "metadata.name=a,status.phase!=Running" for this kind. ERR_INVALID: `field label not supported:
+ * x`. */
+int fieldsel_parse(struct fieldsel **out, const struct kind *kind, const char *text,
+                   struct err *err);
 struct fieldsel *fieldsel_free(struct fieldsel *f);
 CLEANUP_DEFINE(struct fieldsel, fieldsel_free)
 bool fieldsel_matches(const struct fieldsel *f, const struct object *o);

@@ -1,4 +1,5 @@
-/* core/object/status.c -- errors as clients see them: constructors in upstream's words, and both JSON directions. */
+/* core/object/status.c -- errors as clients see them: constructors in upstream's words, and both
+ * JSON directions. */
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -47,7 +48,8 @@ struct status *status_new(struct arena *a, int code, const char *reason, const c
 }
 
 /* Details of an error about a resource name the resource as kind. */
-static struct status *about(struct arena *a, struct status *s, const struct kind *k, const char *name)
+static struct status *about(struct arena *a, struct status *s, const struct kind *k,
+                            const char *name)
 {
     s->name = arena_strdup(a, name);
     s->group = k->group;
@@ -57,7 +59,8 @@ static struct status *about(struct arena *a, struct status *s, const struct kind
 
 struct status *status_not_found(struct arena *a, const struct kind *k, const char *name)
 {
-    return about(a, status_new(a, 404, "NotFound", "%s \"%s\" not found", kind_group_resource(k), name),
+    return about(a, status_new(a, 404, "NotFound", "%s \"%s\" not found", kind_group_resource(k),
+                               name),
                  k, name);
 }
 
@@ -67,13 +70,15 @@ struct status *status_exists(struct arena *a, const struct kind *k, const char *
                                kind_group_resource(k), name), k, name);
 }
 
-struct status *status_conflict(struct arena *a, const struct kind *k, const char *name, const char *why)
+struct status *status_conflict(struct arena *a, const struct kind *k, const char *name,
+                               const char *why)
 {
     return about(a, status_new(a, 409, "Conflict", "Operation cannot be fulfilled on %s \"%s\": %s",
                                kind_group_resource(k), name, why), k, name);
 }
 
-struct status *status_forbidden(struct arena *a, const struct kind *k, const char *name, const char *why)
+struct status *status_forbidden(struct arena *a, const struct kind *k, const char *name,
+                                const char *why)
 {
     if (str_empty(name))
         return about(a, status_new(a, 403, "Forbidden", "%s is forbidden: %s",
@@ -90,7 +95,8 @@ static bool said_before(const struct causes *c, unsigned n)
     return false;
 }
 
-struct status *status_invalid_gk(struct arena *a, const char *group, const char *kind, const char *name,
+struct status *status_invalid_gk(struct arena *a, const char *group, const char *kind,
+                                 const char *name,
                                  const struct causes *c)
 {
     _cleanup_buf_ struct buf b = BUF_INIT;
@@ -101,7 +107,8 @@ struct status *status_invalid_gk(struct arena *a, const char *group, const char 
     for (unsigned i = 0; i < c->len; i++)
         if (!said_before(c, i))
             buf_fmt(&b, "%s%s: %s", n++ ? ", " : "", c->v[i].field, c->v[i].message);
-    s = status_new(a, 422, "Invalid", "%s%s%s \"%s\" is invalid%s%s%s%s", kind, *group ? "." : "", group,
+    s = status_new(a, 422, "Invalid", "%s%s%s \"%s\" is invalid%s%s%s%s", kind, *group ? "." : "",
+                   group,
                    name, n ? ": " : "", n > 1 ? "[" : "", n ? b.p : "", n > 1 ? "]" : "");
     s->name = arena_strdup(a, name);
     s->group = arena_strdup(a, group);
@@ -111,7 +118,8 @@ struct status *status_invalid_gk(struct arena *a, const char *group, const char 
     return s;
 }
 
-struct status *status_invalid(struct arena *a, const struct kind *k, const char *name, const struct causes *c)
+struct status *status_invalid(struct arena *a, const struct kind *k, const char *name,
+                              const struct causes *c)
 {
     return status_invalid_gk(a, k->group, k->kind, name, c);
 }
@@ -139,7 +147,8 @@ struct status *status_internal(struct arena *a, const char *message)
 
     c->a = a;
     c->v = ANEW(a, struct cause);
-    c->v[0] = (struct cause){ .type = CAUSE_TYPE_MAX, .field = "", .message = arena_strdup(a, message) };
+    c->v[0] = (struct cause){ .type = CAUSE_TYPE_MAX, .field = "",
+                              .message = arena_strdup(a, message) };
     c->len = c->cap = 1;
     s->causes = c;
     return s;
@@ -175,7 +184,8 @@ static void write_causes(struct buf *b, size_t start, const struct causes *c)
 
         buf_str(b, i ? ",{" : "{");
         from = b->len;
-        add_member(b, from, "reason", cause->type < CAUSE_TYPE_MAX ? cause_reason(cause->type) : "");
+        add_member(b, from, "reason", cause->type < CAUSE_TYPE_MAX ? cause_reason(cause->type) :
+                   "");
         add_member(b, from, "message", cause->message);
         add_member(b, from, "field", cause->field);
         buf_chr(b, '}');
@@ -240,7 +250,8 @@ struct status *status_read(struct arena *a, const struct json *body)
     const struct json *details = json_get(body, "details");
     struct status *s;
 
-    if (!str_eq(json_get_str(body, "kind"), "Status") || !str_eq(json_get_str(body, "apiVersion"), "v1"))
+    if (!str_eq(json_get_str(body, "kind"), "Status") || !str_eq(json_get_str(body, "apiVersion"),
+                                                                 "v1"))
         return NULL;
     s = ANEW(a, struct status);
     s->code = (int)json_get_int(body, "code", 0);

@@ -97,7 +97,8 @@ static void selector_cell(struct table_row *r, const struct json *json, const ch
 
 static void configmap_cells(struct table_row *r)
 {
-    table_int(r, (int64_t)(json_len(json_get(r->obj, "data")) + json_len(json_get(r->obj, "binaryData"))));
+    table_int(r, (int64_t)(json_len(json_get(r->obj, "data")) +
+                           json_len(json_get(r->obj, "binaryData"))));
     table_age(r);
 }
 
@@ -138,7 +139,8 @@ static void deployment_cells(struct table_row *r)
 {
     const struct json *spec = json_get(r->obj, "spec"), *status = json_get(r->obj, "status");
 
-    table_text(r, arena_printf(r->a, "%lld/%lld", (long long)json_get_int(status, "readyReplicas", 0),
+    table_text(r, arena_printf(r->a, "%lld/%lld",
+                               (long long)json_get_int(status, "readyReplicas", 0),
                                (long long)json_get_int(spec, "replicas", 0)));
     table_int(r, json_get_int(status, "updatedReplicas", 0));
     table_int(r, json_get_int(status, "availableReplicas", 0));
@@ -342,7 +344,8 @@ static void node_cells(struct table_row *r)
 
 /* --- Event, in either version's words */
 
-static const struct json *either(const struct json *obj, const char *core_name, const char *new_name)
+static const struct json *either(const struct json *obj, const char *core_name,
+                                 const char *new_name)
 {
     const struct json *v = json_get(obj, core_name);
 
@@ -416,7 +419,8 @@ static void event_cells(struct table_row *r)
 
 static const struct table tables[] = {
     { "", "pods", table_pod_cells,
-      { { "Ready", "string", false }, { "Status", "string", false }, { "Restarts", "string", false },
+      { { "Ready", "string", false }, { "Status", "string", false },
+        { "Restarts", "string", false },
         { "Age", "string", false }, { "IP", "string", true }, { "Node", "string", true },
         { "Nominated Node", "string", true }, { "Readiness Gates", "string", true } } },
     { "", "nodes", node_cells,
@@ -424,12 +428,15 @@ static const struct table tables[] = {
         { "Version", "string", false }, { "Internal-IP", "string", true },
         { "External-IP", "string", true }, { "OS-Image", "string", true },
         { "Kernel-Version", "string", true }, { "Container-Runtime", "string", true } } },
-    { "", "namespaces", namespace_cells, { { "Status", "string", false }, { "Age", "string", false } } },
+    { "", "namespaces", namespace_cells, { { "Status", "string", false },
+                                           { "Age", "string", false } } },
     { "", "services", service_cells,
       { { "Type", "string", false }, { "Cluster-IP", "string", false },
-        { "External-IP", "string", false }, { "Port(s)", "string", false }, { "Age", "string", false },
+        { "External-IP", "string", false }, { "Port(s)", "string", false },
+        { "Age", "string", false },
         { "Selector", "string", true } } },
-    { "", "configmaps", configmap_cells, { { "Data", "string", false }, { "Age", "string", false } } },
+    { "", "configmaps", configmap_cells, { { "Data", "string", false },
+                                           { "Age", "string", false } } },
     { "", "secrets", secret_cells,
       { { "Type", "string", false }, { "Data", "string", false }, { "Age", "string", false } } },
     { "", "serviceaccounts", account_cells, { { "Age", "string", false } } },
@@ -442,10 +449,12 @@ static const struct table tables[] = {
         { "Endpoints", "string", false }, { "Age", "string", false } } },
     { "apps", "deployments", deployment_cells,
       { { "Ready", "string", false }, { "Up-to-date", "string", false },
-        { "Available", "string", false }, { "Age", "string", false }, { "Containers", "string", true },
+        { "Available", "string", false }, { "Age", "string", false },
+        { "Containers", "string", true },
         { "Images", "string", true }, { "Selector", "string", true } } },
     { "apps", "replicasets", replicaset_cells,
-      { { "Desired", "integer", false }, { "Current", "integer", false }, { "Ready", "integer", false },
+      { { "Desired", "integer", false }, { "Current", "integer", false },
+        { "Ready", "integer", false },
         { "Age", "string", false }, { "Containers", "string", true }, { "Images", "string", true },
         { "Selector", "string", true } } },
 };
@@ -460,13 +469,16 @@ static const struct table *find_table(const struct kind *kind)
 
 static void write_column(struct buf *b, const struct column *c, bool first)
 {
-    buf_fmt(b, "%s{\"name\":\"%s\",\"type\":\"%s\",\"format\":\"%s\",\"description\":\"\",\"priority\":%d}",
+    buf_fmt(b,
+            "%s{\"name\":\"%s\",\"type\":\"%s\",\"format\":\"%s\",\"description\":\"\","
+            "\"priority\":%d}",
             first ? "" : ",", c->name, c->type, str_eq(c->name, "Name") ? "name" : "", c->wide);
 }
 
 void table_columns(struct buf *b, const struct kind *kind)
 {
-    static const struct column name = { "Name", "string", false }, made = { "Created At", "date", false };
+    static const struct column name = { "Name", "string", false };
+    static const struct column made = { "Created At", "date", false };
     const struct table *t = find_table(kind);
     bool named = t && t->cells == event_cells;
 
@@ -507,7 +519,9 @@ bool table_conditions(struct buf *b, const struct object *o)
     phase = json_path_str(object_tree(o, a), "status.phase");
     if (!str_eq(phase, "Succeeded") && !str_eq(phase, "Failed"))
         return false;
-    buf_fmt(b, "[{\"type\":\"Completed\",\"status\":\"True\",\"reason\":\"%s\",\"message\":\"%s\"}]", phase,
+    buf_fmt(b,
+            "[{\"type\":\"Completed\",\"status\":\"True\",\"reason\":\"%s\",\"message\":\"%s\"}]",
+            phase,
             str_eq(phase, "Failed") ? "The pod failed." : "The pod has completed successfully.");
     return true;
 }

@@ -63,7 +63,8 @@ static const char *end_reason(struct arena *a, const struct json *ended, const c
         return arena_printf(a, "%s%s", prefix, str(ended, "reason"));
     if (signal)
         return arena_printf(a, "%sSignal:%lld", prefix, (long long)signal);
-    return arena_printf(a, "%sExitCode:%lld", prefix, (long long)json_get_int(ended, "exitCode", 0));
+    return arena_printf(a, "%sExitCode:%lld", prefix,
+                        (long long)json_get_int(ended, "exitCode", 0));
 }
 
 /* One init container; true when the walk goes on behind it. */

@@ -1,6 +1,7 @@
-/* Objects as a real API server answered them, when INRO_CORPUS names a folder of recorded cases: they are canonical and
- * have all defaults, so the codec and the defaults may change nothing in them, and YAML neither.
- * Skipped in silence where there is no corpus; test_codec_maximal.c has an object of every kind.
+/* Objects as a real API server answered them, when INRO_CORPUS names a folder of recorded cases:
+ * they are canonical and have all defaults, so the codec and the defaults may change nothing in
+ * them, and YAML neither. Skipped in silence where there is no corpus; test_codec_maximal.c has an
+ * object of every kind.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -28,7 +29,8 @@ static const char *sorted(struct arena *a, const struct json *v)
     return arena_strdup(a, b.p);
 }
 
-static void complain(struct tally *t, const struct kind *k, const char *what, const char *want, const char *got)
+static void complain(struct tally *t, const struct kind *k, const char *what, const char *want,
+                     const char *got)
 {
     size_t at = 0;
 
@@ -36,7 +38,8 @@ static void complain(struct tally *t, const struct kind *k, const char *what, co
         at++;
     at = at > 60 ? at - 60 : 0;
     if (t->bad++ < SHOWN_MAX)
-        fprintf(stderr, "%s: %s %s: %s\n  want ...%.160s\n  got  ...%.160s\n", t->where, k->api_version,
+        fprintf(stderr, "%s: %s %s: %s\n  want ...%.160s\n  got  ...%.160s\n", t->where,
+                k->api_version,
                 k->kind, what, want + at, got + at);
 }
 
@@ -89,7 +92,8 @@ static void check_object(struct tally *t, const struct kind *k, const struct jso
         complain(t, k, "defaults", want, got);
     want = got;
     yaml_write(&yaml, tree);
-    EXPECT_OK(codec_parse(&again, a, MEDIA_YAML, (struct slice){ yaml.p, yaml.len }, NULL, &err), &err);
+    EXPECT_OK(codec_parse(&again, a, MEDIA_YAML, (struct slice){ yaml.p, yaml.len }, NULL, &err),
+              &err);
     if (!str_eq(got = sorted(a, decode(a, k, again)), want))
         complain(t, k, "yaml", want, got);
     litter(a, again, k->type);

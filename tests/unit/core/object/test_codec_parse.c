@@ -1,7 +1,8 @@
 #include "core/object/codec.h"
 #include "tests/harness/test.h"
 
-static const char *parsed(struct arena *a, enum codec_media media, const char *text, const char **notes)
+static const char *parsed(struct arena *a, enum codec_media media, const char *text,
+                          const char **notes)
 {
     struct codec_notes n = { .a = a };
     _cleanup_buf_ struct buf b = BUF_INIT;
@@ -20,7 +21,8 @@ TEST(equal_keys_merge)
     struct arena *a = arena_new(0);
     const char *notes;
 
-    EXPECT_STR(parsed(a, MEDIA_JSON, "{\"s\":{\"a\":1,\"b\":{\"x\":1}},\"s\":{\"b\":{\"y\":2},\"c\":3}}", &notes),
+    EXPECT_STR(parsed(a, MEDIA_JSON,
+                      "{\"s\":{\"a\":1,\"b\":{\"x\":1}},\"s\":{\"b\":{\"y\":2},\"c\":3}}", &notes),
                "{\"s\":{\"a\":1,\"b\":{\"x\":1,\"y\":2},\"c\":3}}");
     EXPECT_STR(notes, "duplicate field \"s\"");
     EXPECT_STR(parsed(a, MEDIA_JSON, "{\"l\":[{\"a\":1},2,3],\"l\":[{\"b\":2},4]}", &notes),
@@ -37,9 +39,11 @@ TEST(equal_keys_replace)
     struct arena *a = arena_new(0);
     const char *notes;
 
-    EXPECT_STR(parsed(a, MEDIA_PATCH, "{\"s\":{\"a\":1},\"s\":{\"b\":2}}", &notes), "{\"s\":{\"b\":2}}");
+    EXPECT_STR(parsed(a, MEDIA_PATCH, "{\"s\":{\"a\":1},\"s\":{\"b\":2}}", &notes),
+               "{\"s\":{\"b\":2}}");
     EXPECT_STR(notes, "duplicate field \"s\"");
-    EXPECT_STR(parsed(a, MEDIA_YAML, "s: {a: 1}\nt: 1\ns: {b: 2}\n", &notes), "{\"s\":{\"b\":2},\"t\":1}");
+    EXPECT_STR(parsed(a, MEDIA_YAML, "s: {a: 1}\nt: 1\ns: {b: 2}\n", &notes),
+               "{\"s\":{\"b\":2},\"t\":1}");
     EXPECT_STR(notes, "yaml: unmarshal errors:\n  line 3: key \"s\" already set in map");
     arena_free(a);
 }

@@ -35,9 +35,11 @@ TEST(errors)
 {
     static const char *const bad[][3] = {
         { "pods", "spec.foo=1", "field label not supported: spec.foo" },
-        { "configmaps", "data.x=1", "\"data.x\" is not a known field selector: only \"metadata.name\", "
+        { "configmaps", "data.x=1",
+          "\"data.x\" is not a known field selector: only \"metadata.name\", "
           "\"metadata.namespace\"" },
-        { "pods", "metadata.name", "invalid selector: 'metadata.name'; can't understand 'metadata.name'" },
+        { "pods", "metadata.name",
+          "invalid selector: 'metadata.name'; can't understand 'metadata.name'" },
         { "pods", "metadata.name=a=b", "invalid field selector: unescaped character in value: 61" },
         { "nodes", "metadata.namespace=x", "field label not supported: metadata.namespace" },
     };

@@ -13,7 +13,8 @@ static struct json *read_json(struct arena *a, const char *text)
     return v;
 }
 
-static int run(enum form form, struct json **out, struct arena *a, const char *doc, const char *patch,
+static int run(enum form form, struct json **out, struct arena *a, const char *doc,
+               const char *patch,
                struct err *err)
 {
     const struct json *d = read_json(a, doc), *p = read_json(a, patch);
@@ -37,7 +38,8 @@ static void expect_patch(enum form form, const char *doc, const char *patch, con
     EXPECT_STR(b.p, want);
 }
 
-static void expect_error(enum form form, const char *doc, const char *patch, int code, const char *text)
+static void expect_error(enum form form, const char *doc, const char *patch, int code,
+                         const char *text)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(0);
     struct json *out = NULL;
@@ -56,29 +58,36 @@ TEST(json)
                  "{\"a\":1,\"b\":[0,1,2]}");
     expect_patch(JSON_PATCH, "{\"a/b\":{\"~\":1}}", "[{\"op\":\"remove\",\"path\":\"/a~1b/~0\"}]",
                  "{\"a/b\":{}}");
-    expect_patch(JSON_PATCH, "{\"a\":1,\"l\":[1,2]}", "[{\"op\":\"move\",\"from\":\"/a\",\"path\":\"/b\"},"
+    expect_patch(JSON_PATCH, "{\"a\":1,\"l\":[1,2]}",
+                 "[{\"op\":\"move\",\"from\":\"/a\",\"path\":\"/b\"},"
                  "{\"op\":\"copy\",\"from\":\"/l\",\"path\":\"/c\"},{\"op\":\"test\",\"path\":\"/c/1\",\"value\":2},"
                  "{\"op\":\"remove\",\"path\":\"/l/-1\"},{\"op\":\"test\",\"path\":\"/none\",\"value\":null}]",
                  "{\"l\":[1],\"b\":1,\"c\":[1,2]}");
-    expect_patch(JSON_PATCH, "{\"a\":1}", "[{\"op\":\"replace\",\"path\":\"\",\"value\":{\"x\":1}}]", "{\"x\":1}");
+    expect_patch(JSON_PATCH, "{\"a\":1}",
+                 "[{\"op\":\"replace\",\"path\":\"\",\"value\":{\"x\":1}}]", "{\"x\":1}");
 }
 
 TEST(json_errors)
 {
-    expect_error(JSON_PATCH, "{}", "{}", ERR_INVALID, "error decoding patch: json: cannot unmarshal object "
+    expect_error(JSON_PATCH, "{}", "{}", ERR_INVALID,
+                 "error decoding patch: json: cannot unmarshal object "
                  "into Go value of type []handlers.jsonPatchOp");
     expect_error(JSON_PATCH, "{}", "[{\"op\":\"remove\",\"path\":\"/a\"}]", ERR_UNSUPPORTED, NULL);
-    expect_error(JSON_PATCH, "{\"a\":1}", "[{\"op\":\"test\",\"path\":\"/a\",\"value\":2}]", ERR_UNSUPPORTED,
+    expect_error(JSON_PATCH, "{\"a\":1}", "[{\"op\":\"test\",\"path\":\"/a\",\"value\":2}]",
+                 ERR_UNSUPPORTED,
                  "testing value /a failed: test failed");
-    expect_error(JSON_PATCH, "{\"a\":[]}", "[{\"op\":\"add\",\"path\":\"/a/1\",\"value\":2}]", ERR_UNSUPPORTED,
+    expect_error(JSON_PATCH, "{\"a\":[]}", "[{\"op\":\"add\",\"path\":\"/a/1\",\"value\":2}]",
+                 ERR_UNSUPPORTED,
                  NULL);
     expect_error(JSON_PATCH, "{}", "[{\"op\":\"frob\",\"path\":\"/a\"}]", ERR_UNSUPPORTED, NULL);
-    expect_error(JSON_PATCH, "{}", "[{\"op\":\"add\",\"path\":\"/a/b\",\"value\":1}]", ERR_UNSUPPORTED, NULL);
+    expect_error(JSON_PATCH, "{}", "[{\"op\":\"add\",\"path\":\"/a/b\",\"value\":1}]",
+                 ERR_UNSUPPORTED, NULL);
 }
 
 TEST(merge)
 {
-    expect_patch(MERGE_PATCH, "{\"a\":1,\"b\":{\"c\":1,\"d\":2}}", "{\"a\":null,\"b\":{\"c\":null,\"e\":3}}",
+    expect_patch(MERGE_PATCH, "{\"a\":1,\"b\":{\"c\":1,\"d\":2}}",
+                 "{\"a\":null,\"b\":{\"c\":null,\"e\":3}}",
                  "{\"b\":{\"d\":2,\"e\":3}}");
     expect_patch(MERGE_PATCH, "{\"l\":[1,2]}", "{\"l\":[3],\"n\":{\"x\":null,\"y\":1}}",
                  "{\"l\":[3],\"n\":{\"y\":1}}");
@@ -105,9 +114,11 @@ TEST(strategic_lists)
                  CONTAINERS("{\"name\":\"a\",\"image\":\"2\"},{\"name\":\"c\"}"),
                  CONTAINERS("{\"name\":\"a\",\"image\":\"2\"},{\"name\":\"c\"},{\"name\":\"b\"}"));
     expect_patch(STRATEGIC, CONTAINERS("{\"name\":\"a\"},{\"name\":\"b\"}"),
-                 CONTAINERS("{\"name\":\"a\",\"$patch\":\"delete\"}"), CONTAINERS("{\"name\":\"b\"}"));
+                 CONTAINERS("{\"name\":\"a\",\"$patch\":\"delete\"}"),
+                 CONTAINERS("{\"name\":\"b\"}"));
     expect_patch(STRATEGIC, CONTAINERS("{\"name\":\"a\"},{\"name\":\"b\"}"),
-                 CONTAINERS("{\"name\":\"z\"},{\"$patch\":\"replace\"}"), CONTAINERS("{\"name\":\"z\"}"));
+                 CONTAINERS("{\"name\":\"z\"},{\"$patch\":\"replace\"}"),
+                 CONTAINERS("{\"name\":\"z\"}"));
     expect_patch(STRATEGIC, CONTAINERS("{\"name\":\"a\",\"command\":[\"x\",\"y\"]}"),
                  CONTAINERS("{\"name\":\"a\",\"command\":[\"z\"]}"),
                  CONTAINERS("{\"name\":\"a\",\"command\":[\"z\"]}"));
@@ -122,23 +133,27 @@ TEST(strategic_lists)
 TEST(strategic_objects)
 {
     expect_patch(STRATEGIC, "{\"metadata\":{\"labels\":{\"a\":\"1\"}}}",
-                 "{\"metadata\":{\"labels\":{\"a\":null,\"b\":\"2\"}}}", "{\"metadata\":{\"labels\":{\"b\":\"2\"}}}");
+                 "{\"metadata\":{\"labels\":{\"a\":null,\"b\":\"2\"}}}",
+                 "{\"metadata\":{\"labels\":{\"b\":\"2\"}}}");
     expect_patch(STRATEGIC, "{\"spec\":{\"securityContext\":{\"runAsUser\":1}}}",
                  "{\"spec\":{\"securityContext\":{\"$patch\":\"replace\",\"fsGroup\":2}}}",
                  "{\"spec\":{\"securityContext\":{\"fsGroup\":2}}}");
     expect_patch(STRATEGIC, "{\"spec\":{\"nodeName\":\"x\",\"hostname\":\"y\"}}",
-                 "{\"spec\":{\"$retainKeys\":[\"hostname\"],\"hostname\":\"z\"}}", "{\"spec\":{\"hostname\":\"z\"}}");
+                 "{\"spec\":{\"$retainKeys\":[\"hostname\"],\"hostname\":\"z\"}}",
+                 "{\"spec\":{\"hostname\":\"z\"}}");
 }
 
 TEST(strategic_errors)
 {
-    expect_error(STRATEGIC, CONTAINERS("{\"name\":\"a\"}"), CONTAINERS("{\"image\":\"x\"}"), ERR_FAILED,
+    expect_error(STRATEGIC, CONTAINERS("{\"name\":\"a\"}"), CONTAINERS("{\"image\":\"x\"}"),
+                 ERR_FAILED,
                  "map: map[image:x] does not contain declared merge key: name");
     expect_error(STRATEGIC, "{\"spec\":{\"securityContext\":{}}}",
                  "{\"spec\":{\"securityContext\":{\"$patch\":\"frob\"}}}", ERR_FAILED,
                  "unknown patch type: frob in map: map[$patch:frob]");
     expect_error(STRATEGIC, "{}", "[]", ERR_INVALID,
                  "json: cannot unmarshal array into Go value of type map[string]interface {}");
-    expect_error(STRATEGIC, "{\"spec\":{\"a\":1}}", "{\"spec\":{\"$retainKeys\":[\"a\"],\"b\":1}}", ERR_INVALID,
+    expect_error(STRATEGIC, "{\"spec\":{\"a\":1}}", "{\"spec\":{\"$retainKeys\":[\"a\"],\"b\":1}}",
+                 ERR_INVALID,
                  "invalid patch format of retainKeys");
 }

@@ -64,8 +64,10 @@ TEST(metadata)
     EXPECT_STR(create(&f, "{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"ownerReferences\":"
                           "[{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"name\":\"\",\"uid\":\"u\"}]}}"),
                "metadata.ownerReferences.name: Invalid value: \"\": must not be empty");
-    EXPECT_STR(create(&f, "{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"finalizers\":[\"x\"]}}"),
-               "metadata.finalizers[0]: Invalid value: \"x\": name is neither a standard finalizer name no");
+    EXPECT_STR(create(&f,
+                      "{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"finalizers\":[\"x\"]}}"),
+               "metadata.finalizers[0]: Invalid value: \"x\": name is neither a standard "
+               "finalizer name no");
     arena_free(f.a);
 }
 
@@ -87,7 +89,8 @@ TEST(secret)
 TEST(update_keeps_system_metadata)
 {
     struct fixture f = fixture_new("", "nodes");
-    struct json *old = canonical(&f, "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"creationTimestamp\":"
+    struct json *old = canonical(&f,
+                                 "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"creationTimestamp\":"
                                      "\"2020-01-01T00:00:00Z\"},\"spec\":{\"podCIDR\":\"10.0.0.0/24\","
                                      "\"podCIDRs\":[\"10.0.0.0/24\"]},\"status\":{\"phase\":\"Running\"}}");
     struct json *obj = canonical(&f, "{\"metadata\":{\"name\":\"a\",\"resourceVersion\":\"1\"},"
@@ -107,7 +110,8 @@ TEST(update_keeps_system_metadata)
 TEST(status_update_takes_only_status)
 {
     struct fixture f = fixture_new("apps", "deployments");
-    struct json *old = canonical(&f, "{\"metadata\":{\"name\":\"a\",\"generation\":3},\"spec\":{\"replicas\":2}}");
+    struct json *old = canonical(&f,
+                                 "{\"metadata\":{\"name\":\"a\",\"generation\":3},\"spec\":{\"replicas\":2}}");
     struct json *obj = canonical(&f, "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"replicas\":5},"
                                      "\"status\":{\"replicas\":1}}");
 
@@ -117,7 +121,8 @@ TEST(status_update_takes_only_status)
     EXPECT_EQ(json_get_int(json_get(obj, "status"), "replicas", 0), 1);
     EXPECT_EQ(json_get_int(json_get(obj, "metadata"), "generation", 0), 3);
     f.ctx.subresource = "";
-    obj = canonical(&f, "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"replicas\":5},\"status\":{\"replicas\":1}}");
+    obj = canonical(&f,
+                    "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"replicas\":5},\"status\":{\"replicas\":1}}");
     rules_prepare_update(obj, old, f.kind, &f.ctx);
     EXPECT_EQ(json_get_int(json_get(obj, "metadata"), "generation", 0), 4);
     EXPECT_EQ(json_get_int(json_get(obj, "status"), "replicas", 0), 0);

@@ -12,14 +12,19 @@ TEST(annotations)
                              "securityContext.appArmorProfile.localhostProfile"), "x");
     EXPECT_STR(try_pod(a, "'" APPARMOR "d':'bad'", "", "", NULL),
                "metadata.annotations[" APPARMOR "d]: Invalid value: \"d\": container not found|"
-               "metadata.annotations[" APPARMOR "d]: Invalid value: \"bad\": invalid AppArmor profile name: "
+               "metadata.annotations[" APPARMOR "d]: Invalid value: \"bad\": invalid AppArmor "
+                                                "profile name: "
                "\"bad\"");
     EXPECT_STR(try_pod(a, "'" APPARMOR "c':'unconfined'",
-                       ",'securityContext':{'appArmorProfile':{'type':'RuntimeDefault'}}", "", NULL),
-               "spec.containers[0].securityContext.appArmorProfile.type: Forbidden: apparmor type in "
+                       ",'securityContext':{'appArmorProfile':{'type':'RuntimeDefault'}}", "",
+                       NULL),
+               "spec.containers[0].securityContext.appArmorProfile.type: Forbidden: apparmor type "
+               "in "
                "annotation and field must match");
-    EXPECT_STR(try_pod(a, "'seccomp.security.alpha.kubernetes.io/pod':'localhost/../x'", "", "", NULL),
-               "metadata.annotations[seccomp.security.alpha.kubernetes.io/pod]: Invalid value: \"../x\": must "
+    EXPECT_STR(try_pod(a, "'seccomp.security.alpha.kubernetes.io/pod':'localhost/../x'", "", "",
+                       NULL),
+               "metadata.annotations[seccomp.security.alpha.kubernetes.io/pod]: Invalid value: "
+               "\"../x\": must "
                "not contain '..'");
     arena_free(a);
 }
@@ -36,12 +41,14 @@ TEST(windows_users)
           "runAsUserName's Domain doesn't match the NetBios nor the DNS format" },
         { "a\\\\", "runAsUserName's User cannot be empty" },
         { ". .", "runAsUserName's User cannot contain only periods or spaces" },
-        { "a:b", "runAsUserName's User cannot contain the following characters: \"/\\:;|=,+*?<>@[]" },
+        { "a:b",
+          "runAsUserName's User cannot contain the following characters: \"/\\:;|=,+*?<>@[]" },
     };
     struct arena *a = arena_new(0);
 
     for (size_t i = 0; i < ARRAY_LEN(users); i++) {
-        const char *got = try_pod(a, "", "", arena_printf(a, ",'securityContext':{'windowsOptions':{"
+        const char *got = try_pod(a, "", "",
+                                  arena_printf(a, ",'securityContext':{'windowsOptions':{"
                                   "'runAsUserName':'%s'}}", users[i].name), NULL);
 
         if (users[i].why)
@@ -60,10 +67,13 @@ TEST(host_processes)
                        "'hostProcess':true}}", NULL), "");
     EXPECT_STR(try_pod(a, "", ",'securityContext':{'windowsOptions':{'hostProcess':false}}",
                        ",'securityContext':{'windowsOptions':{'hostProcess':true}}", NULL),
-               "spec.containers[0].securityContext.windowsOptions.hostProcess: Invalid value: false: pod "
+               "spec.containers[0].securityContext.windowsOptions.hostProcess: Invalid value: "
+               "false: pod "
                "hostProcess value must be identical if both are specified, was true");
-    EXPECT_STR(try_pod(a, "", "", ",'securityContext':{'windowsOptions':{'hostProcess':true}}", NULL),
-               "spec.hostNetwork: Invalid value: false: hostNetwork must be true if pod contains any "
+    EXPECT_STR(try_pod(a, "", "", ",'securityContext':{'windowsOptions':{'hostProcess':true}}",
+                       NULL),
+               "spec.hostNetwork: Invalid value: false: hostNetwork must be true if pod contains "
+               "any "
                "hostProcess containers");
     arena_free(a);
 }

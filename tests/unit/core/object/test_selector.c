@@ -40,7 +40,8 @@ TEST(matches)
 TEST(canonical_text)
 {
     static const char *const texts[][2] = {
-        { "b=1,a", "a,b=1" }, { "x in (c,a,b,a)", "x in (a,b,c)" }, { "!x", "!x" }, { "x==1", "x==1" },
+        { "b=1,a", "a,b=1" }, { "x in (c,a,b,a)", "x in (a,b,c)" }, { "!x", "!x" },
+        { "x==1", "x==1" },
         { "x notin ()", "x notin ()" }, { "x in (a,,b)", "x in (,a,b)" }, { "x!=1", "x!=1" },
     };
 
@@ -59,7 +60,8 @@ TEST(errors)
 {
     static const char *const bad[][2] = {
         { "app in (a", "unable to parse requirement: found '', expected: ',' or ')'" },
-        { "bad Key=x", "unable to parse requirement: found 'Key', expected: in, notin, =, ==, !=, gt, lt" },
+        { "bad Key=x",
+          "unable to parse requirement: found 'Key', expected: in, notin, =, ==, !=, gt, lt" },
         { "a>1.5", "unable to parse requirement: values[0]: Invalid value: \"1.5\": "
           "for 'Gt', 'Lt' operators, the value must be an integer" },
         { "a,", "found '', expected: identifier after ','" },
@@ -87,7 +89,9 @@ TEST(from_json)
     struct err err = ERR_INIT;
     struct selector *bad = NULL;
 
-    EXPECT_OK(selector_from_json(&s, parse_json(a, "{\"matchLabels\":{\"b\":\"1\"},\"matchExpressions\":"
+    EXPECT_OK(selector_from_json(&s,
+                                 parse_json(a,
+                                            "{\"matchLabels\":{\"b\":\"1\"},\"matchExpressions\":"
               "[{\"key\":\"a\",\"operator\":\"In\",\"values\":[\"x\",\"y\"]}]}"), &err), &err);
     EXPECT(selector_matches_map(s, parse_json(a, "{\"a\":\"x\",\"b\":\"1\"}")));
     EXPECT(!selector_matches_map(s, parse_json(a, "{\"a\":\"x\"}")));

@@ -5,7 +5,8 @@
 #define META "\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"uid\":\"u\",\"resourceVersion\":\"1\"," \
     "\"creationTimestamp\":\"2001-09-09T01:41:35Z\"}"
 
-static void expect_cells(const char *group, const char *resource, const char *rest, const char *want)
+static void expect_cells(const char *group, const char *resource, const char *rest,
+                         const char *want)
 {
     _cleanup_(object_unrefp) struct object *o = NULL;
     _cleanup_(arena_freep) struct arena *a = arena_new(0);
@@ -14,7 +15,8 @@ static void expect_cells(const char *group, const char *resource, const char *re
     const struct kind *kind = kind_by_resource(group, "v1", resource);
     struct err err = ERR_INIT;
 
-    buf_fmt(&text, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",%s%s%s}", kind->kind, kind_api_version(kind), META,
+    buf_fmt(&text, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",%s%s%s}", kind->kind,
+            kind_api_version(kind), META,
             *rest ? "," : "", rest);
     EXPECT_OK(object_new(&o, kind, text.p, text.len, 0, &err), &err);
     table_cells(&b, o, NOW);
@@ -37,7 +39,8 @@ TEST(columns)
     _cleanup_buf_ struct buf b = BUF_INIT, other = BUF_INIT;
 
     table_columns(&b, kind_by_resource("", "v1", "serviceaccounts"));
-    EXPECT_STR(b.p, "[{\"name\":\"Name\",\"type\":\"string\",\"format\":\"name\",\"description\":\"\","
+    EXPECT_STR(b.p,
+               "[{\"name\":\"Name\",\"type\":\"string\",\"format\":\"name\",\"description\":\"\","
                "\"priority\":0},{\"name\":\"Age\",\"type\":\"string\",\"format\":\"\",\"description\":\"\","
                "\"priority\":0}]");
     table_columns(&other, kind_by_resource("", "v1", "limitranges"));
@@ -54,10 +57,13 @@ TEST(pod_status)
     expect_pod(TWO "\"status\":{\"phase\":\"Running\",\"containerStatuses\":[{\"name\":\"c\",\"ready\":true,"
                "\"restartCount\":0,\"state\":{\"running\":{}}},{\"name\":\"d\",\"restartCount\":3,\"lastState\":"
                "{\"terminated\":{\"exitCode\":1,\"finishedAt\":\"2001-09-09T01:45:40Z\"}},\"state\":{\"waiting\":"
-               "{\"reason\":\"CrashLoopBackOff\"}}}]}", "\"1/2\",\"CrashLoopBackOff\",\"3 (60s ago)\"");
+               "{\"reason\":\"CrashLoopBackOff\"}}}]}",
+               "\"1/2\",\"CrashLoopBackOff\",\"3 (60s ago)\"");
     expect_pod(TWO "\"status\":{\"phase\":\"Succeeded\",\"containerStatuses\":[{\"name\":\"c\",\"state\":"
-               "{\"terminated\":{\"exitCode\":0,\"reason\":\"Completed\"}}}]}", "\"0/2\",\"Completed\",\"0\"");
-    expect_pod(TWO "\"status\":{\"phase\":\"Failed\",\"reason\":\"Evicted\"}", "\"0/2\",\"Evicted\",\"0\"");
+               "{\"terminated\":{\"exitCode\":0,\"reason\":\"Completed\"}}}]}",
+               "\"0/2\",\"Completed\",\"0\"");
+    expect_pod(TWO "\"status\":{\"phase\":\"Failed\",\"reason\":\"Evicted\"}",
+               "\"0/2\",\"Evicted\",\"0\"");
 }
 
 TEST(pod_init)
@@ -74,7 +80,8 @@ TEST(pod_init)
 
 TEST(services)
 {
-    expect_cells("", "services", "\"spec\":{\"type\":\"LoadBalancer\",\"clusterIPs\":[\"10.0.0.1\"],\"ports\":"
+    expect_cells("", "services",
+                 "\"spec\":{\"type\":\"LoadBalancer\",\"clusterIPs\":[\"10.0.0.1\"],\"ports\":"
                  "[{\"port\":80,\"nodePort\":30001,\"protocol\":\"TCP\"}],\"selector\":{\"a\":\"b\"}}",
                  "[\"a\",\"LoadBalancer\",\"10.0.0.1\",\"<pending>\",\"80:30001/TCP\",\"5m5s\",\"a=b\"]");
     expect_cells("", "services", "\"spec\":{\"type\":\"ExternalName\",\"externalName\":\"x.y\"}",
@@ -83,22 +90,27 @@ TEST(services)
 
 TEST(others)
 {
-    expect_cells("", "configmaps", "\"data\":{\"a\":\"1\"},\"binaryData\":{\"b\":\"\"}", "[\"a\",2,\"5m5s\"]");
-    expect_cells("apps", "deployments", "\"spec\":{\"replicas\":3,\"selector\":{\"matchLabels\":{\"a\":\"b\"}},"
+    expect_cells("", "configmaps", "\"data\":{\"a\":\"1\"},\"binaryData\":{\"b\":\"\"}",
+                 "[\"a\",2,\"5m5s\"]");
+    expect_cells("apps", "deployments",
+                 "\"spec\":{\"replicas\":3,\"selector\":{\"matchLabels\":{\"a\":\"b\"}},"
                  "\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}},"
                  "\"status\":{\"readyReplicas\":1}",
                  "[\"a\",\"1/3\",0,0,\"5m5s\",\"c\",\"i\",\"a=b\"]");
-    expect_cells("discovery.k8s.io", "endpointslices", "\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":"
+    expect_cells("discovery.k8s.io", "endpointslices",
+                 "\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":"
                  "[\"1\",\"2\",\"3\",\"4\",\"5\"]}]",
                  "[\"a\",\"IPv4\",\"<unset>\",\"1,2,3 + 2 more...\",\"5m5s\"]");
-    expect_cells("", "events", "\"involvedObject\":{\"kind\":\"Pod\",\"name\":\"p\"},\"message\":\" hi\\n\"",
+    expect_cells("", "events",
+                 "\"involvedObject\":{\"kind\":\"Pod\",\"name\":\"p\"},\"message\":\" hi\\n\"",
                  "[\"<unknown>\",\"\",\"\",\"pod/p\",\"\",\"\",\"hi\",\"<unknown>\",1,\"a\"]");
     expect_cells("", "limitranges", "", "[\"a\",\"2001-09-09T01:41:35Z\"]");
 }
 
 TEST(nodes)
 {
-    expect_cells("", "nodes", "\"spec\":{\"unschedulable\":true},\"status\":{\"conditions\":[{\"type\":\"Ready\","
+    expect_cells("", "nodes",
+                 "\"spec\":{\"unschedulable\":true},\"status\":{\"conditions\":[{\"type\":\"Ready\","
                  "\"status\":\"False\"}],\"nodeInfo\":{\"kernelVersion\":\"6.1\",\"architecture\":\"arm64\"}}",
                  "[\"a\",\"NotReady,SchedulingDisabled\",\"<none>\",\"5m5s\",\"\",\"<none>\",\"<none>\","
                  "\"<unknown>\",\"6.1 (arm64)\",\"<unknown>\"]");

@@ -1,4 +1,5 @@
-/* tests/unit/core/object/try_rules.h -- what a create says about an object written with quotes as '. */
+/* tests/unit/core/object/try_rules.h -- what a create says about an object written with quotes as
+ * '. */
 #ifndef TESTS_UNIT_CORE_OBJECT_TRY_RULES_H
 #define TESTS_UNIT_CORE_OBJECT_TRY_RULES_H
 
@@ -37,8 +38,8 @@ static inline const char *try_pod(struct arena *a, const char *notes, const char
                                   const char *spec, struct json **out)
 {
     return try_create(a, kind_pod(), arena_printf(a,
-        "{'metadata':{'name':'p','namespace':'ns','annotations':{%s}},'spec':{'containers':[{'name':'c',"
-        "'image':'i'%s}]%s}}", notes, container, spec), out);
+        "{'metadata':{'name':'p','namespace':'ns','annotations':{%s}},'spec':{'containers':[{"
+        "'name':'c','image':'i'%s}]%s}}", notes, container, spec), out);
 }
 
 #endif
