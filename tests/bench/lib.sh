@@ -39,6 +39,7 @@ bench_end() {
     for p in "${procs[@]}"; do kill "$p" 2> /dev/null || :; done
     for p in "${procs[@]}"; do wait "$p" 2> /dev/null || :; done
     server_sweep
+    find /sys/fs/cgroup -depth -type d -path "*/inro-bench-$$*" -exec rmdir {} + 2> /dev/null || :
     ip netns del "$ns" 2> /dev/null || :
     rm -rf --one-file-system "$work"
 }
