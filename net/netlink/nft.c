@@ -158,6 +158,13 @@ void nft_table_del(struct nft_batch *b, const char *table)
     nft_msg_end(b);
 }
 
+void nft_table_flush(struct nft_batch *b, const char *table)
+{
+    nft_msg(b, NFT_MSG_DELRULE, 0);
+    nft_put_name(b, NFTA_RULE_TABLE, table);
+    nft_msg_end(b);
+}
+
 void nft_chain_add(struct nft_batch *b, const char *table, const char *chain,
                    const struct nft_hook *hook)
 {

@@ -42,6 +42,11 @@ int nft_batch_send(struct nft_batch *b, struct netlink *nl, struct err *err);
 void nft_table_add(struct nft_batch *b, const char *table);
 /* must be there: add it first to be sure */
 void nft_table_del(struct nft_batch *b, const char *table);
+/* All rules of all its chains; must be there. */
+void nft_table_flush(struct nft_batch *b, const char *table);
+/* Asks the kernel which chains of the table have no hook, no rule and no way to them; the batch
+ * gets to delete them. No such table is fine. */
+int nft_chains_unused(struct nft_batch *b, struct netlink *nl, const char *table, struct err *err);
 
 enum nft_hook_num {
     NFT_HOOK_PREROUTING, NFT_HOOK_INPUT, NFT_HOOK_FORWARD, NFT_HOOK_OUTPUT, NFT_HOOK_POSTROUTING,

@@ -28,7 +28,7 @@ struct apply_job {
     struct proxy *proxy;                 /* NULL once that is freed */
     struct nft_batch *batch;
     struct proxy_flows flows;
-    bool full;
+    enum proxy_extent extent;
     int result;
     struct err err;
     int64_t began_us, took_us;
@@ -52,7 +52,8 @@ struct proxy {
     struct loop_timer timer;
     int64_t dirty_since_ms;
     struct apply_job *running;
-    bool full_next, ready;
+    enum proxy_extent next;              /* PROXY_CHANGED while all is well */
+    bool ready;
     struct arena *arena;
     struct proxy_stats stats;
 };
@@ -213,14 +214,16 @@ static void apply_run(struct job *job)
 
     j->began_us = now_us();
     j->result = j->apply ? j->apply(j->apply_ctx, j->batch, j->flows.v.v, j->flows.v.len, &j->err)
-                         : proxy_apply(j->batch, &j->flows, &j->err);
+                         : proxy_apply(j->batch, &j->flows, j->extent == PROXY_ANEW, &j->err);
     j->took_us = now_us() - j->began_us;
 }
 
-static void apply_failed(struct proxy *p, const struct err *err)
+/* What cannot be changed is written anew; where even that fails something in the table is not as we
+ * think, and it goes. */
+static void apply_failed(struct proxy *p, enum proxy_extent extent, const struct err *err)
 {
     p->stats.failed++;
-    p->full_next = true;
+    p->next = extent == PROXY_CHANGED ? PROXY_ANEW : PROXY_SCRATCH;
     p->retry_ms = p->retry_ms ? p->retry_ms * 2 : RETRY_FIRST_MS;
     if (p->retry_ms > PROXY_RETRY_MAX_MS)
         p->retry_ms = PROXY_RETRY_MAX_MS;
@@ -236,12 +239,12 @@ static void apply_done(struct job *job)
     if (p && job_was_run(job)) {
         p->running = NULL;
         if (j->result < 0) {
-            apply_failed(p, &j->err);
+            apply_failed(p, j->extent, &j->err);
         } else {
             p->stats.applied++;
-            p->stats.applied_full += j->full;
+            p->stats.applied_full += j->extent != PROXY_CHANGED;
             p->stats.last_apply_us = j->took_us;
-            if (j->full)
+            if (j->extent != PROXY_CHANGED)
                 p->stats.last_full_us = j->took_us;
             p->ready = true;
             p->retry_ms = 0;
@@ -260,21 +263,21 @@ static void start(struct proxy *p)
 
     j->proxy = p;
     j->batch = nft_batch_new();
-    j->full = p->full_next;
+    j->extent = p->next;
     j->apply = p->apply;
     j->apply_ctx = p->apply_ctx;
-    proxy_render_batch(p->render, p->full_next, j->batch, &j->flows);
+    proxy_render_batch(p->render, j->extent, j->batch, &j->flows);
     p->stats.elements = (uint32_t)proxy_render_len(p->render);
     p->stats.services = (uint32_t)map_len(p->services);
     if (nft_batch_empty(j->batch)) {
         apply_job_free(j);
         return;
     }
-    p->full_next = false;
+    p->next = PROXY_CHANGED;
     if (job_add(p->pool, p->loop, &j->job, JOB_NODE, "net/proxy", apply_run, apply_done,
                 &err) < 0) {
+        apply_failed(p, j->extent, &err);
         apply_job_free(j);
-        apply_failed(p, &err);
         plan(p);
         return;
     }
@@ -301,7 +304,7 @@ static void plan(struct proxy *p)
             loop_timer_set(p->loop, &p->timer, p->retry_ms, on_time);
         return;
     }
-    if (!p->full_next && map_len(p->dirty) == 0)
+    if (p->next == PROXY_CHANGED && map_len(p->dirty) == 0)
         return;
     wait = p->quiet_ms;
     if (map_len(p->dirty) > 0 && p->dirty_since_ms + p->max_ms - now < wait)
@@ -365,7 +368,7 @@ int proxy_new(struct proxy **out, struct loop *l, struct client *c, struct job_p
     p->services = map_new();
     p->dirty = map_new();
     p->arena = arena_new(ARENA_BYTES);
-    p->full_next = true;
+    p->next = PROXY_ANEW;
     if (render_new(p, o, err) < 0 || informers_new(p, c, err) < 0)
         return err_wrap(err, "service proxy");
     *out = TAKE(p);

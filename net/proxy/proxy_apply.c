@@ -4,7 +4,16 @@
 #include "core/base/log.h"
 #include "net/proxy/proxy.h"
 
-int proxy_apply(struct nft_batch *b, const struct proxy_flows *flows, struct err *err)
+static void sweep_chains(struct netlink *nl)
+{
+    _cleanup_(nft_batch_freep) struct nft_batch *b = nft_batch_new();
+    struct err err = ERR_INIT;
+
+    if (nft_chains_unused(b, nl, PROXY_TABLE, &err) < 0 || nft_batch_send(b, nl, &err) < 0)
+        log_warn("chains of a former run stay, empty", "why=\"%s\"", err.msg);
+}
+
+int proxy_apply(struct nft_batch *b, const struct proxy_flows *flows, bool sweep, struct err *err)
 {
     _cleanup_(netlink_freep) struct netlink *nl = NULL;
     struct err own = ERR_INIT;
@@ -16,6 +25,8 @@ int proxy_apply(struct nft_batch *b, const struct proxy_flows *flows, struct err
         return -1;
     if (netlink_conntrack_del(nl, flows->v.v, flows->v.len, &own) < 0)
         log_warn("UDP clients may stay with endpoints that are gone", "why=\"%s\"", own.msg);
+    if (sweep)
+        sweep_chains(nl);
     return 0;
 }
 
@@ -26,5 +37,5 @@ int proxy_cleanup(struct err *err)
 
     nft_table_add(b, PROXY_TABLE);
     nft_table_del(b, PROXY_TABLE);
-    return proxy_apply(b, &none, err) < 0 ? err_wrap(err, "remove the Service rules") : 0;
+    return proxy_apply(b, &none, false, err) < 0 ? err_wrap(err, "remove the Service rules") : 0;
 }

@@ -6,7 +6,8 @@
 
 #define PROXY_APPLY_MS 60000             /* of one batch, however big */
 
-/* The batch, all or nothing; then the flows are forgotten, where a failure is only logged. */
-int proxy_apply(struct nft_batch *b, const struct proxy_flows *flows, struct err *err);
+/* The batch, all or nothing; then the flows are forgotten and, with `sweep`, chains that nobody
+ * needs any more go, where a failure is only logged. */
+int proxy_apply(struct nft_batch *b, const struct proxy_flows *flows, bool sweep, struct err *err);
 
 #endif

@@ -2,12 +2,10 @@
  *
  * A new connection passes the nat hooks once:
  *
- *   services      (address . protocol . port) -> chain         one element a service port and
- *   address
- *                 (0.0.0.0 . protocol . port) -> chain         node ports: any local address
- *   chain         "ip-out-3": marks what comes from outside the pods for masquerading, then
- *   rewrites to
- *                 (address . protocol . port . random below 3) -> pod . port     in map `endpoints`
+ *   services      (address . protocol . port) -> chain     one element an address and port
+ *                 (0.0.0.0 . protocol . port) -> chain     node ports: any local address
+ *   chain         "ip-out-3": marks what comes from outside the pods for masquerading, then looks
+ *                 (address . protocol . port . random below 3) up in map `endpoints`
  *
  * There is one chain per number of endpoints (and kind), never one per Service; the maps are flat.
  * The name of a chain is KIND-MARK-COUNT[-aSECONDS]:
@@ -16,18 +14,19 @@
  *   out           marks packets whose source is no pod (cluster IPs)
  *   all           marks every packet (node ports, external and load balancer addresses)
  *   here          externalTrafficPolicy Local: only this node's endpoints, nothing is marked;
- *   connections
- *                 from pods and from the node itself go by map `services-inside` to all endpoints
+ *                 connections from pods and from the node itself go by map `services-inside` to
+ *                 all endpoints
  *   aSECONDS      ClientIP affinity: set `clients` remembers (client . address . protocol . port .
- *   index);
- *                 one rule an endpoint looks there first. (A map to the endpoint would take one
- *                 rule, but
- *                 nft(8) 1.0 dies of listing it.) Endpoints keep their index as long as there are
- *                 not fewer.
+ *                 index); one rule an endpoint looks there first. (A map to the endpoint would take
+ *                 one rule, but nft(8) 1.0 dies of listing it.) Endpoints keep their index as long
+ *                 as there are not fewer.
  *
- * A connection that meets the maps between two batches may find no endpoint for its random number;
- * a last rule then takes the first one. Without endpoints `no-endpoints` refuses or drops in the
- * filter hooks.
+ * A batch may come in between two hooks, or between a chain and its map:
+ *   - A connection that finds no endpoint for its random number is taken by a last rule, which
+ *     gives it the first one.
+ *   - What the rules before rewrote to its own sender is masqueraded by those after: so elements of
+ *     `hairpin` stay for one batch more than their endpoint.
+ * Without endpoints `no-endpoints` refuses or drops in the filter hooks.
  */
 #include "net/proxy/proxy_render.h"
 
@@ -80,6 +79,7 @@ struct proxy_render {
     struct proxy_elems *elems;
     struct map *services;                /* key -> struct owned */
     struct map *chains;                  /* name -> struct chain */
+    struct owned leaving, left;          /* hairpins to be released after the next batch, and now */
 };
 
 struct proxy_render *proxy_render_new(const struct proxy_render_opts *opts)
@@ -112,6 +112,8 @@ struct proxy_render *proxy_render_free(struct proxy_render *r)
         return NULL;
     map_free(r->services, owned_free);
     map_free(r->chains, chain_free);
+    vec_deinit(&r->leaving.v);
+    vec_deinit(&r->left.v);
     proxy_elems_free(r->elems);
     return mem_free(r);
 }
@@ -230,13 +232,33 @@ static void claim_port(struct proxy_render *r, struct owned *o, const struct svc
     }
 }
 
+static void give_up(struct proxy_render *r, struct proxy_entry *e)
+{
+    if (e->want.set == PROXY_HAIRPIN)
+        vec_push(&r->leaving.v, e);
+    else
+        proxy_elems_release(r->elems, e);
+}
+
+/* What was given up before the last batch. */
+static void release_left(struct proxy_render *r)
+{
+    struct owned released = r->left;
+
+    for (size_t i = 0; i < released.v.len; i++)
+        proxy_elems_release(r->elems, released.v.v[i]);
+    released.v.len = 0;
+    r->left = r->leaving;
+    r->leaving = released;
+}
+
 void proxy_render_set(struct proxy_render *r, const char *key, const struct svcmap *m)
 {
     struct owned *before = map_get(r->services, key), *o = NEW(struct owned);
 
     /* An element that is claimed again with the same data has not changed for the kernel. */
     for (size_t i = 0; before && i < before->v.len; i++)
-        proxy_elems_release(r->elems, before->v.v[i]);
+        give_up(r, before->v.v[i]);
     for (unsigned i = 0; m && i < m->n_ports; i++)
         claim_port(r, o, m, &m->ports[i]);
     map_del(r->services, key);
@@ -602,13 +624,23 @@ static void put_filter(struct nft_batch *b, const struct proxy_render *r, const 
     nft_rule_end(b);
 }
 
-static void put_frame(struct nft_batch *b, const struct proxy_render *r)
+/* Into the table of a former run, if there is one. Its chains stay the same objects, so that no
+ * packet finds the old ones gone and the new ones not yet there; those of counts that are not
+ * needed are left empty. Clients keep their endpoints. */
+static void put_frame(struct nft_batch *b, const struct proxy_render *r, bool scratch)
 {
     nft_table_add(b, T);
-    nft_table_del(b, T);
-    nft_table_add(b, T);
-    for (unsigned i = 0; i < PROXY_SET_MAX; i++)
+    if (scratch) {
+        nft_table_del(b, T);
+        nft_table_add(b, T);
+    } else {
+        nft_table_flush(b, T);
+    }
+    for (unsigned i = 0; i < PROXY_SET_MAX; i++) {
         nft_set_add(b, T, &sets[i]);
+        if (!scratch)
+            nft_set_flush(b, T, sets[i].name);
+    }
     nft_set_add(b, T, &clients);
     put_refuse(b);
     put_dispatch(b, "services", NFT_HOOK_PREROUTING);
@@ -619,15 +651,16 @@ static void put_frame(struct nft_batch *b, const struct proxy_render *r)
     put_filter(b, r, "no-endpoints-out", NFT_HOOK_OUTPUT);
 }
 
-void proxy_render_batch(struct proxy_render *r, bool full, struct nft_batch *b,
+void proxy_render_batch(struct proxy_render *r, enum proxy_extent extent, struct nft_batch *b,
                         struct proxy_flows *flows)
 {
-    if (full) {
+    release_left(r);
+    if (extent != PROXY_CHANGED) {
         map_free(r->chains, chain_free);
         r->chains = map_new();
         collect_flows(r, flows);                 /* before it is forgotten what there was */
         proxy_elems_forget(r->elems);
-        put_frame(b, r);
+        put_frame(b, r, extent == PROXY_SCRATCH);
     } else {
         collect_flows(r, flows);
     }

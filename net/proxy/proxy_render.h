@@ -19,6 +19,13 @@ struct proxy_render_opts {
     uint32_t dns_ip;                     /* never in the maps; 0: none */
 };
 
+/* How much a batch writes. */
+enum proxy_extent {
+    PROXY_CHANGED,                       /* what changed since the last one */
+    PROXY_ANEW,                          /* all, in the place of whatever rules are in the table */
+    PROXY_SCRATCH                        /* all, in a new table: connections may meet a gap */
+};
+
 /* UDP flows to be forgotten once a batch is applied. */
 struct proxy_flows { VEC(struct netlink_flow) v; };
 
@@ -28,7 +35,7 @@ CLEANUP_DEFINE(struct proxy_render, proxy_render_free)
 
 /* `m` is read only here and now; NULL or without addresses: the Service has no rules. */
 void proxy_render_set(struct proxy_render *r, const char *key, const struct svcmap *m);
-void proxy_render_batch(struct proxy_render *r, bool full, struct nft_batch *b,
+void proxy_render_batch(struct proxy_render *r, enum proxy_extent extent, struct nft_batch *b,
                         struct proxy_flows *flows);
 /* Walks the Services that did not get all they claim, since another one has it: they are to be set
  * again whenever any other changed. *at = 0 first; NULL at the end. */

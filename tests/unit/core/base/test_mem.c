@@ -18,7 +18,7 @@ TEST(zeroed)
 
 TEST(try_fails)
 {
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     test_skip("the sanitizer's allocator aborts instead");
 #endif
     EXPECT(mem_try(PTRDIFF_MAX) == NULL);
