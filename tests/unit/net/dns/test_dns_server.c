@@ -64,11 +64,11 @@ static void start(struct box *b, unsigned upstreams, bool with_client)
                                  .upstreams = ups };
     struct err err = ERR_INIT;
     socklen_t len = sizeof(b->at);
-    int probe = udp_socket(&b->at);
 
-    close(probe);
-    o.port = ntohs(b->at.sin_port);
-    EXPECT_OK(dns_bind(o.listen_ip, o.port, &o.udp_fd, &o.tcp_fd, &err), &err);
+    do {                                 /* a port that is free for both */
+        close(udp_socket(&b->at));
+        o.port = ntohs(b->at.sin_port);
+    } while (dns_bind(o.listen_ip, o.port, &o.udp_fd, &o.tcp_fd, &err) < 0);
     EXPECT_EQ(getsockname(o.udp_fd, (struct sockaddr *)&b->at, &len), 0);
     EXPECT_OK(dns_server_new(&b->s, b->loop, with_client ? fake_client_door(b->fake) : NULL, &o,
                              &err), &err);
