@@ -65,7 +65,8 @@ static void put_service(struct world *w, const char *more)
     snprintf(text, sizeof(text),
              "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: default}\n"
              "spec: {type: NodePort, clusterIP: 10.43.0.7, clusterIPs: [10.43.0.7], "
-             "spec: {type: NodePort, clusterIP: 10.43.0.7, selector: {a: b}, "
+             "selector: {a: b}, "
+             "ports: [{name: http, port: 80, targetPort: 8080, nodePort: 30080}]%s%s}\n",
              more[0] ? ", " : "", more);
     fake_client_put(w->fake, text);
 }
