@@ -11,6 +11,7 @@
 #include "runtime/node/probe.h"
 
 #define KILL_AGAIN_MS 5000
+#define DRAIN_MS 500                     /* until every proxy has heard that the pod goes */
 
 static bool must_wait(const struct pod_container *c)
 {
@@ -74,6 +75,35 @@ static bool hook(struct pod_container *c, int64_t left_ms)
     return false;
 }
 
+static bool is_behind_service(const struct pod *p)
+{
+    struct object *service;
+
+    for (size_t at = 0; p->self->services && (service = informer_next(p->self->services, &at));) {
+        const struct view_map *s = &service_view(service)->spec.selector;
+        unsigned i = 0;
+
+        if (!str_eq(object_ns(service), p->ns))
+            continue;
+        while (i < s->n && str_eq(object_label(p->object, s->v[i].key), s->v[i].value))
+            i++;
+        if (s->n && i == s->n)
+            return true;
+    }
+    return false;
+}
+
+/* Those who have not yet heard that a deleted pod goes still send it their connections: it serves
+ * them a moment longer. Not with a preStop hook, which is the user's own way to do that. */
+static bool must_drain(const struct pod_container *c, int64_t now)
+{
+    const struct container_view *v = pod_spec(c);
+
+    return c->pod->deleting && !c->pod->gone && now < c->kill.since_ms + DRAIN_MS &&
+           c->kill.grace_ms >= 2 * DRAIN_MS && !(v->lifecycle && v->lifecycle->pre_stop) &&
+           is_behind_service(c->pod);
+}
+
 static void on_killed(void *ctx, const struct err *err)
 {
     struct pod_container *c = ctx;
@@ -120,6 +150,10 @@ enum sm_next pod_container_step_kill(void *owner)
     end = c->kill.since_ms + c->kill.grace_ms;
     if (!c->now.started) {                   /* created only: it can hear nothing */
         kill_now(c);
+        return SM_WAIT;
+    }
+    if (!c->kill.termed && must_drain(c, now)) {
+        pod_touch_at(c->pod, c->kill.since_ms + DRAIN_MS);
         return SM_WAIT;
     }
     if (!c->kill.termed && !hook(c, end - now) && now < end) {
