@@ -1,7 +1,6 @@
 /* node_cleanup.c -- everything of a node that does not run any more goes; may be repeated. */
 #include <dirent.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -10,10 +9,9 @@
 #include "core/base/fd.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
-#include "core/base/proc.h"
 #include "runtime/node/node_conf.h"
 #include "runtime/node/node_volume.h"
-#include "runtime/node/pod_record.h"
+#include "runtime/node/pod_reap.h"
 #include "runtime/shim/shim_box.h"
 #include "runtime/shim/shim_state.h"
 
@@ -43,25 +41,12 @@ static void wait_a_bit(void)
     nanosleep(&t, NULL);
 }
 
-/* The process of the record, unless another one has its number by now. */
 static void kill_shim(struct cleanup *c, const char *dir)
 {
-    _cleanup_(arena_freep) struct arena *a = arena_new(4u << 20);
-    struct shim_state_file f = { 0 };
     struct err err = ERR_INIT;
-    uint64_t ticks = 0;
-    int fd;
 
-    if (shim_state_read(&f, a, dir, &err) < 0 || f.shim_pid <= 1)
-        return;
-    fd = proc_pidfd(f.shim_pid, NULL);
-    if (fd >= 0 && proc_start_ticks(f.shim_pid, &ticks, NULL) == 0 && ticks == f.shim_ticks &&
-        proc_signal(fd, SIGKILL, &err) < 0)
+    if (pod_reap_shim(dir, &err) < 0)
         note(c, &err);
-    for (int i = 0; fd >= 0 && i < TRIES && ticks == f.shim_ticks &&
-                    proc_start_ticks(f.shim_pid, &ticks, NULL) == 0; i++)
-        wait_a_bit();
-    fd_close(fd);
 }
 
 static void each_pod(struct cleanup *c, void (*what)(struct cleanup *, const char *dir))

@@ -338,7 +338,7 @@ static void gc_run(struct job *j)
     struct gc_job *g = container_of(j, struct gc_job, job);
     struct image_gc_opts o = { .min_age_s = 120 };
 
-    g->failed = image_gc(&g->result, g->self->store, &o, &g->err) < 0;
+    g->failed = g->self->kernel->image_gc(&g->result, g->self->store, &o, &g->err) < 0;
 }
 
 static void gc_done(struct job *j)

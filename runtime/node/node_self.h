@@ -33,6 +33,8 @@ struct node_kernel {
     int (*image_lease)(struct image_mount *out, const struct image_store *s,
                        const struct image *im, const char *id, struct err *err);
     int (*image_unlease)(const struct image_store *s, const char *id, struct err *err);
+    int (*image_gc)(struct image_gc_result *out, const struct image_store *s,
+                    const struct image_gc_opts *o, struct err *err);
     int (*net_up)(const struct pod_net_node *node, int64_t deadline_ms, struct err *err);
     int (*net_sweep)(const struct pod_net_lease *leases, unsigned n, int64_t deadline_ms,
                      struct err *err);

@@ -191,9 +191,11 @@ void pod_create_done(struct pod_container *c)
         pod_create_drop(c);
         return;
     }
-    drop_run(c, &c->last, true);
-    mem_free(c->last.message);
-    c->last = c->now;
+    if (c->now.created) {                    /* else last is of a former sandbox, and stays */
+        drop_run(c, &c->last, true);
+        mem_free(c->last.message);
+        c->last = c->now;
+    }
     c->now = (struct pod_run){ .created = true, .attempt = c->attempts++ };
     memcpy(c->now.id, c->next_id, sizeof(c->now.id));
     mem_free(c->image);

@@ -13,6 +13,7 @@
 #include "core/base/mem.h"
 #include "runtime/node/pod_files.h"
 #include "runtime/node/pod_plan.h"
+#include "runtime/node/pod_reap.h"
 #include "runtime/node/pod_record.h"
 #include "runtime/node/pod_self.h"
 #include "runtime/shim/shim_state.h"
@@ -297,7 +298,7 @@ static int clean_work(struct pod_job *j, struct err *err)
     static const char *const leftovers[] = { "containers", "etc-hosts", "resolv.conf", "hostname" };
     _cleanup_(arena_freep) struct arena *a = arena_new(64u << 10);
 
-    if (remove_group(j, err) < 0)
+    if (pod_reap_shim(j->dir, err) < 0 || remove_group(j, err) < 0)
         return -1;
     err_clear(err);
     if (j->has_lease && j->self->kernel->net_detach(&j->lease, NODE_JOB_MS, err) < 0)

@@ -93,6 +93,8 @@ void pod_sandbox_lost(struct pod *p)
     if (shim_state_read(&f, a, p->dir, &err) == 0)
         for (size_t i = 0; i < f.len; i++)
             pod_container_on_shim(p, &f.containers[i]);
+    else if (err.code != ERR_NOT_FOUND)
+        log_warn("shim's record not read", "pod=%s/%s why=\"%s\"", p->ns, p->name, err.msg);
     for (size_t i = 0; i < p->n_containers; i++)
         end_unknown(p, &p->containers[i]);
     pod_sandbox_free(p);

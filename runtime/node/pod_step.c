@@ -72,11 +72,9 @@ static enum sm_next step_admit(void *owner)
     struct pod *p = owner;
     struct pod_refusal no = { 0 };
 
-    if (p->final || api_says_over(p))
-        return go(p, POD_CLEAN);
-    if (p->adopted)
+    if (p->adopted)                          /* also to end what is left of it */
         return go(p, POD_SANDBOX);
-    if (pod_wants_end(p))
+    if (p->final || api_says_over(p) || pod_wants_end(p))
         return go(p, POD_CLEAN);
     if (!pod_admit(&no, p)) {
         pod_fail(p, no.reason, "%s", no.message);
@@ -109,7 +107,7 @@ static enum sm_next sandbox_failed(struct pod *p)
         return retry(p, "FailedCreatePodSandBox", "Failed to create pod sandbox: %s");
     log_warn("shim not found again", "pod=%s/%s why=\"%s\"", p->ns, p->name, p->op.err.msg);
     pod_sandbox_lost(p);
-    p->again = true;
+    p->again = !p->final;
     return go(p, POD_CLEAN);
 }
 
@@ -118,7 +116,8 @@ static enum sm_next step_sandbox(void *owner)
     struct pod *p = owner;
     int r;
 
-    pod_volume_keep(p);                      /* meanwhile */
+    if (!p->final)
+        pod_volume_keep(p);                  /* meanwhile */
     if (p->stage == 0) {
         pod_op_begin(&p->op);
         p->stage = 1;
@@ -129,7 +128,7 @@ static enum sm_next step_sandbox(void *owner)
         return SM_WAIT;
     if (p->op.err.code || p->shim_lost)
         return sandbox_failed(p);
-    return go(p, POD_NETWORK);
+    return go(p, p->final ? POD_CLEAN : POD_NETWORK);
 }
 
 static enum sm_next step_network(void *owner)

@@ -208,7 +208,7 @@ void podset_pod_settled(struct podset *s)
     if (!s->stopping || !s->on_stopped)
         return;
     for (size_t at = 0; (p = podset_next(s, &at)) != NULL;)
-        if (p->sm.now < POD_DONE)
+        if (p->sm.now < POD_DONE && (p->sm.now != POD_ADMIT || p->adopted))
             return;
     loop_timer_set(s->self->loop, &s->stop_timer, 0, stop_on_time);
 }
