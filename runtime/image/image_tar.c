@@ -85,17 +85,23 @@ static ssize_t tar_fill(struct image_tar *t, void *p, size_t len, bool end_ok, s
 static int tar_skip(struct image_tar *t, struct err *err)
 {
     char block[8192];
-    int64_t left = t->left + t->pad;
 
-    while (left > 0) {
-        size_t n = left < (int64_t)sizeof(block) ? (size_t)left : sizeof(block);
+    while (t->left > 0) {
+        size_t n = t->left < (int64_t)sizeof(block) ? (size_t)t->left : sizeof(block);
 
         if (tar_fill(t, block, n, false, err) < 0)
             return -1;
-        left -= (int64_t)n;
+        t->left -= (int64_t)n;
     }
-    t->left = 0;
-    t->pad = 0;
+    /* An archive may end with its last byte of data: some tools write layers so, Go reads them. */
+    while (t->pad > 0) {
+        ssize_t n = t->read(t->ctx, block, t->pad, err);
+
+        if (n < 0)
+            return -1;
+        t->at += n;
+        t->pad = n ? t->pad - (unsigned)n : 0;
+    }
     return 0;
 }
 

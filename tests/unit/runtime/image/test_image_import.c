@@ -349,7 +349,7 @@ TEST(refuses_truncated)
     _cleanup_buf_ struct buf tar = BUF_INIT;
 
     fake_tar_add(&tar, FAKE_FILE("a", "some text"));
-    tar.len -= 300;
+    tar.len = 512 + 5;                   /* in the data; the zeros after it may be missing */
     refuse_layer(&tar, ERR_CORRUPT);
 }
 

@@ -223,9 +223,11 @@ TEST(header_too_big)
     buf_deinit(&b);
 }
 
-/* Every cut before its end is between two entries or an error. */
+/* Every cut before its end is between two entries, in the zeros after the last data (which some
+ * tools do not write), or an error. */
 TEST(cut_anywhere)
 {
+    const size_t data_end = 4 * 512 + 4;
     struct buf b = BUF_INIT;
 
     fake_tar_add(&b, FAKE_DIR("d"));
@@ -242,8 +244,10 @@ TEST(cut_anywhere)
 
         while ((r = image_tar_next(&e, t, &err)) == 1)
             ;
-        if (r == 0 && len % 512)
+        if (r == 0 && len % 512 && (len < data_end || len > 5 * 512))
             test_fail(__FILE__, __LINE__, "cut at %zu was not seen", len);
+        if (len == data_end)
+            EXPECT_EQ(r, 0);
         image_tar_free(t);
     }
     buf_deinit(&b);
