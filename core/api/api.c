@@ -44,6 +44,7 @@ struct api *api_free(struct api *api)
     api_alloc_free(api->alloc);
     api_node_link_free(api->nodes);
     buf_deinit(&api->openapi_index);
+    api_token_forget(api);
     mem_free(api->issuer);
     mem_free(api->advertise);
     mem_free(api->cluster_dns);

@@ -102,6 +102,7 @@ struct api {
     struct api_node_link *nodes;            /* api_connect.c */
     struct admit_lookup lookup;
     struct list watches;                    /* open HTTP watches, on loop */
+    struct map *tokens;                     /* api_token.c: proven ones, on loop */
     bool ready;
     struct buf openapi_index;               /* made at first use, by jobs of one key */
 };
@@ -186,6 +187,7 @@ int api_subresource(struct api_call *c);    /* binding, eviction, token, scale *
 int api_token(struct api_call *c);
 /* Who this bearer token is; false: nobody. */
 bool api_token_user(struct api *api, struct arena *a, const char *token, struct auth_user *out);
+void api_token_forget(struct api *api);     /* what api_token_user remembers */
 /* Deletes one object with these options; used by eviction and collections too. */
 struct api_delete_opts {
     bool has_grace; int64_t grace_s;

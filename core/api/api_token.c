@@ -1,12 +1,15 @@
 /* api_token.c: tokens of service accounts: TokenRequest, and who a bearer token is. */
 #include "core/api/api_call.h"
 
+#include "core/base/map.h"
 #include "core/base/timefmt.h"
+#include "core/crypto/crypto.h"
 #include "core/object/rules.h"
 
 #define TOKEN_MIN_S 600
 #define TOKEN_DEFAULT_S 3600
 #define TOKEN_MAX_S (1ll << 32)
+#define TOKENS_MAX 1024                  /* proven ones, remembered; the oldest are forgotten */
 #define TOKEN_YEAR_S (365ll * 24 * 3600)
 /* what pods ask for: such tokens live a year, warned about after */
 #define TOKEN_POD_S 3607
@@ -218,17 +221,62 @@ static bool still_there(struct api *api, const struct kind *k, const char *ns,
     return same;
 }
 
-bool api_token_user(struct api *api, struct arena *a, const char *token, struct auth_user *out)
+void api_token_forget(struct api *api)
+{
+    const char *key;
+    void *text;
+
+    for (size_t at = 0; api->tokens && map_next(api->tokens, &at, &key, &text);)
+        mem_free(text);
+    api->tokens = map_free(api->tokens, NULL);
+}
+
+static void remember(struct api *api, const char *digest, char *claims)
+{
+    const char *oldest;
+    void *text;
+    size_t at = 0;
+
+    if (!api->tokens)
+        api->tokens = map_new();
+    if (map_len(api->tokens) >= TOKENS_MAX && map_next(api->tokens, &at, &oldest, &text)) {
+        map_del(api->tokens, oldest);
+        mem_free(text);
+    }
+    map_put(api->tokens, digest, claims);
+}
+
+/* The claims of a token that this cluster signed, or NULL. Proving it takes milliseconds, so what
+ * was proven once is remembered by its digest; whether it still holds is seen at each use. */
+static const char *proven_claims(struct api *api, const char *token)
 {
     const struct crypto_key *keys[] = { api->sa_key };
-    _cleanup_buf_ struct buf text = BUF_INIT;
+    char digest[CRYPTO_SHA256_HEX_BYTES];
+    struct buf text = BUF_INIT;
+    char *claims;
+
+    crypto_sha256_hex(digest, token, strlen(token));
+    claims = api->tokens ? map_get(api->tokens, digest) : NULL;
+    if (claims)
+        return claims;
+    if (crypto_jwt_verify(&text, slice_of(token), keys, 1, NULL) < 0) {
+        buf_deinit(&text);
+        return NULL;
+    }
+    claims = buf_take(&text, NULL);
+    remember(api, digest, claims);
+    return claims;
+}
+
+bool api_token_user(struct api *api, struct arena *a, const char *token, struct auth_user *out)
+{
+    const char *text = proven_claims(api, token);
     struct json *claims, *k8s, *aud, *it;
     int64_t now = env_wall_s(api->env);
     const char *ns, *name, *uid;
     bool ours = false;
 
-    if (crypto_jwt_verify(&text, slice_of(token), keys, 1, NULL) < 0 ||
-        json_parse(&claims, a, text.p, text.len, NULL, NULL) < 0)
+    if (!text || json_parse(&claims, a, text, strlen(text), NULL, NULL) < 0)
         return false;
     aud = json_get(claims, "aud");
     json_each(it, aud)

@@ -112,6 +112,30 @@ TEST(token)
     fix_close(&f);
 }
 
+/* A token without any wishes; it ends with its account, though it was proven before. */
+TEST(token_ends_with_its_account)
+{
+    static const char sa[] = "/api/v1/namespaces/default/serviceaccounts/default";
+    struct fix f = fix_new();
+    const struct api_reply *r =
+        api_peer_post(f.peer, "/api/v1/namespaces/default/serviceaccounts/default/token",
+                      "{\"spec\":{}}");
+    struct api_ask ask = { .method = "GET", .path = "/version" };
+    char token[4096];
+
+    ANSWERS(r, 201);
+    EXPECT_EQ(fix_int(r, "spec.expirationSeconds"), 3600);
+    snprintf(token, sizeof(token), "%s", fix_str(r, "status.token"));
+    ask.token = token;
+    ANSWERS(api_peer_ask(f.peer, &ask), 200);
+    ANSWERS(api_peer_ask(f.peer, &ask), 200);
+    ask = (struct api_ask){ .method = "DELETE", .path = sa };
+    ANSWERS(api_peer_ask(f.peer, &ask), 200);
+    ask = (struct api_ask){ .method = "GET", .path = "/version", .token = token };
+    ANSWERS(api_peer_ask(f.peer, &ask), 401);
+    fix_close(&f);
+}
+
 TEST(anonymous)
 {
     struct fix f = fix_new();
