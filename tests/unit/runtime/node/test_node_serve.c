@@ -1,0 +1,660 @@
+#include "core/base/fd.h"
+#include "core/crypto/crypto.h"
+#include "core/http/websocket.h"
+#include "runtime/node/node_chan.h"
+#include "runtime/node/node_serve.h"
+#include "tests/harness/test.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A node's port with one container "c" of pod "p" in "ns", whose processes are pipes in the test's
+ * hand. */
+struct box {
+    struct loop *loop;
+    struct job_pool *jobs;
+    struct node_serve *serve;
+    struct shim_driver shims;
+    struct shim *shim;
+    struct buf ca, server[2], peer[2], other[2];     /* certificate and key */
+    char url[64], log[256];
+    bool running, fail_start, tty;
+    /* the process */
+    struct shim_exec e;
+    struct loop_timer started;
+    int fds[3], execs, forgotten;
+    char args[256];
+    /* the client */
+    struct http_client *client;
+    struct http_call *call;
+    struct websocket *ws;
+    int status, ends, closed, close_code;
+    struct buf body, in, streams[5];
+    struct err err;
+};
+
+/* --- certificates */
+
+static void issue(struct buf out[2], const struct buf *ca_pem, const struct crypto_key *ca_key,
+                  const char *cn)
+{
+    _cleanup_(crypto_key_unrefp) struct crypto_key *key = NULL;
+    _cleanup_(crypto_cert_unrefp) struct crypto_cert *ca = NULL;
+    struct crypto_issue w = { .cn = cn, .not_before_s = 1700000000, .not_after_s = 4000000000 };
+    struct err err = ERR_INIT;
+
+    w.ips = (const char *const[]){ "127.0.0.1", NULL };
+    w.uses = CRYPTO_USE_SERVER | CRYPTO_USE_CLIENT;
+    EXPECT_OK(crypto_key_new(&key, &err), &err);
+    EXPECT_OK(crypto_cert_parse(&ca, ca_pem->p, ca_pem->len, &err), &err);
+    EXPECT_OK(crypto_cert_issue(&out[0], ca, ca_key, key, &w, &err), &err);
+    EXPECT_OK(crypto_key_write(&out[1], key, &err), &err);
+}
+
+static void make_pki(struct box *b)
+{
+    _cleanup_(crypto_key_unrefp) struct crypto_key *key = NULL;
+    struct crypto_issue w = { .cn = "ca", .not_before_s = 1700000000, .not_after_s = 4000000000 };
+    struct err err = ERR_INIT;
+
+    EXPECT_OK(crypto_key_new(&key, &err), &err);
+    EXPECT_OK(crypto_ca_new(&b->ca, key, &w, &err), &err);
+    issue(b->server, &b->ca, key, "system:node:n1");
+    issue(b->peer, &b->ca, key, NODE_SERVE_PEER);
+    issue(b->other, &b->ca, key, "somebody");
+}
+
+/* --- the pod */
+
+static int op_plan(void *ctx, struct arena *a, struct oci_plan *out, struct err *err)
+{
+    (void)ctx;
+    (void)err;
+    plan_add_text(&out->args, a, "main");
+    return 0;
+}
+
+static int op_container(void *ctx, const char *ns, const char *pod, const char *uid,
+                        const char *container,
+                        struct node_serve_container *out, struct arena *a, struct err *err)
+{
+    struct box *b = ctx;
+
+    (void)a;
+    if (!str_eq(ns, "ns") || !str_eq(pod, "p") || (*uid && !str_eq(uid, "u1")))
+        return err_set(err, ERR_NOT_FOUND, "pod \"%s_%s\" not found", pod, ns);
+    if (!str_eq(container, "c"))
+        return err_set(err, ERR_NOT_FOUND, "container not found (\"%s\")", container);
+    *out = (struct node_serve_container){ .log_path = b->log, .tty = b->tty,
+                                          .running = b->running };
+    out->target = (struct node_exec_target){ .loop = b->loop, .shims = &b->shims, .shim = b->shim,
+                                             .container_id = "c1", .pod_ip = "", .plan = op_plan,
+                                             .ctx = b };
+    return 0;
+}
+
+static int op_log(void *ctx, const char *ns, const char *pod, const char *container, bool previous,
+                  struct node_serve_container *out, struct arena *a, struct err *err)
+{
+    if (previous)
+        return err_set(err, ERR_INVALID,
+                       "previous terminated container \"%s\" in pod \"%s\" not found", container,
+                       pod);
+    return op_container(ctx, ns, pod, "", container, out, a, err);
+}
+
+static int op_pod(void *ctx, const char *ns, const char *pod, const char *uid,
+                  struct node_exec_target *out,
+                  bool *host_network, struct err *err)
+{
+    struct node_serve_container found;
+
+    *host_network = false;
+    if (op_container(ctx, ns, pod, uid, "c", &found, NULL, err) < 0)
+        return -1;
+    *out = found.target;
+    return 0;
+}
+
+static void op_pods(void *ctx, struct buf *out, bool running_only)
+{
+    (void)ctx;
+    buf_str(out, running_only ? "{\"running\":1}" : "{\"kind\":\"PodList\"}");
+}
+
+static const struct node_serve_ops ops = { .container = op_container, .log = op_log, .pod = op_pod,
+                                           .pods = op_pods };
+
+static struct box *the_box;
+
+static void on_start_time(struct loop_timer *t)
+{
+    struct box *b = container_of(t, struct box, started);
+    struct err err = ERR_INIT;
+
+    if (b->fail_start)
+        err_set(&err, ERR_FAILED, "exec: \"x\": executable file not found in $PATH");
+    b->e.on_started(b->e.ctx, b->fail_start ? &err : NULL, 7, -1);
+}
+
+static uint32_t fake_exec(struct shim *s, const struct shim_exec *e)
+{
+    struct box *b = the_box;
+
+    EXPECT(s == b->shim);
+    EXPECT_STR(e->container_id, "c1");
+    b->e = *e;
+    b->args[0] = '\0';
+    for (size_t i = 0; i < e->plan->args.len; i++) {
+        strncat(b->args, e->plan->args.v[i], sizeof(b->args) - strlen(b->args) - 2);
+        strncat(b->args, "|", 2);
+    }
+    for (int i = 0; i < 3; i++)
+        b->fds[i] = e->fds[i] >= 0 ? fcntl(e->fds[i], F_DUPFD_CLOEXEC, 0) : -1;
+    EXPECT(b->fds[0] < 0 || fcntl(b->fds[0], F_SETFL, O_NONBLOCK) == 0);
+    loop_timer_set(b->loop, &b->started, 0, on_start_time);
+    return (uint32_t)++b->execs;
+}
+
+static void fake_forget(struct shim *s, uint32_t id)
+{
+    EXPECT(s == the_box->shim);
+    EXPECT_EQ(id, the_box->execs);
+    loop_timer_del(&the_box->started);
+    the_box->forgotten++;
+}
+
+/* --- set up */
+
+static struct slice all(const struct buf *b) { return (struct slice){ b->p, b->len }; }
+
+static void use_cert(struct box *b, struct buf cert[2])
+{
+    struct http_client_opts o = { .base_url = b->url, .ca_pem = all(&b->ca), .user_agent = "test" };
+
+    if (cert) {
+        o.cert_pem = all(&cert[0]);
+        o.key_pem = all(&cert[1]);
+    }
+    http_client_free(b->client);
+    EXPECT_OK(http_client_new(&b->client, b->loop, &o, &b->err), &b->err);
+}
+
+static void box_init(struct box *b)
+{
+    static const unsigned limits[JOB_CLASS_MAX];
+    struct node_serve_opts o = { .address = "127.0.0.1", .ops = &ops, .ctx = b };
+
+    *b = (struct box){ .err = ERR_INIT, .running = true, .shim = (struct shim *)b,
+                       .fds = { -1, -1, -1 } };
+    the_box = b;
+    signal(SIGPIPE, SIG_IGN);
+    make_pki(b);
+    b->shims = (struct shim_driver){ .exec = fake_exec, .exec_forget = fake_forget };
+    EXPECT_OK(loop_new(&b->loop, env_real(), &b->err), &b->err);
+    EXPECT_OK(job_pool_new(&b->jobs, 0, limits, &b->err), &b->err);
+    o.jobs = b->jobs;
+    o.cert_pem = all(&b->server[0]);
+    o.key_pem = all(&b->server[1]);
+    o.client_ca_pem = all(&b->ca);
+    EXPECT_OK(node_serve_new(&b->serve, b->loop, &o, &b->err), &b->err);
+    snprintf(b->url, sizeof(b->url), "https://127.0.0.1:%u", node_serve_port(b->serve));
+    snprintf(b->log, sizeof(b->log), "%s/0.log", test_tmpdir());
+    use_cert(b, b->peer);
+}
+
+static void box_deinit(struct box *b)
+{
+    websocket_free(b->ws);
+    http_client_free(b->client);
+    node_serve_free(b->serve);
+    for (int i = 0; i < 100; i++)
+        loop_step(b->loop, 0);
+    job_pool_free(b->jobs);
+    loop_free(b->loop);
+    for (int i = 0; i < 3; i++)
+        fd_close(b->fds[i]);
+    for (int i = 0; i < 5; i++)
+        buf_deinit(&b->streams[i]);
+    for (int i = 0; i < 2; i++) {
+        buf_deinit(&b->server[i]);
+        buf_deinit(&b->peer[i]);
+        buf_deinit(&b->other[i]);
+    }
+    buf_deinit(&b->ca);
+    buf_deinit(&b->body);
+    buf_deinit(&b->in);
+}
+
+#define UNTIL(b, cond)                                                                             \
+    do {                                                                                           \
+        for (int i_ = 0; i_ < 2000 && !(cond); i_++)                                               \
+            loop_step((b)->loop, 5);                                                               \
+        EXPECT(cond);                                                                              \
+    } while (0)
+
+/* --- plain requests */
+
+static void on_head(struct http_call *c,
+                    void *ctx) { ((struct box *)ctx)->status = http_call_status(c); }
+
+static void on_data(struct http_call *c, const char *p, size_t len, void *ctx)
+{
+    (void)c;
+    buf_add(&((struct box *)ctx)->body, p, len);
+}
+
+static void on_end(struct http_call *c, const struct err *why, void *ctx)
+{
+    struct box *b = ctx;
+
+    (void)c;
+    b->call = NULL;
+    b->ends++;
+    b->err = why ? *why : ERR_INIT;
+}
+
+static void start(struct box *b, const char *method, const char *path)
+{
+    struct http_call_opts o = { .method = method, .url = path, .on_head = on_head,
+                                .on_data = on_data,
+                                .on_end = on_end, .ctx = b };
+
+    b->ends = b->status = 0;
+    buf_clear(&b->body);
+    EXPECT_OK(http_client_call(&b->call, b->client, &o, &b->err), &b->err);
+}
+
+static void expect(struct box *b, const char *path, int status, const char *body)
+{
+    start(b, "GET", path);
+    UNTIL(b, b->ends);
+    EXPECT_EQ(b->status, status);
+    EXPECT_STR(b->body.p ? b->body.p : "", body);
+}
+
+TEST(who_may_ask)
+{
+    struct box b;
+
+    box_init(&b);
+    expect(&b, "/pods", 200, "{\"kind\":\"PodList\"}");
+    expect(&b, "/runningpods/", 200, "{\"running\":1}");
+    use_cert(&b, b.other);
+    expect(&b, "/pods", 401, "Unauthorized");
+    expect(&b, "/containerLogs/ns/p/c", 401, "Unauthorized");
+    expect(&b, "/exec/ns/p/c?command=id&output=1", 401, "Unauthorized");
+    expect(&b, "/healthz", 200, "ok");
+    use_cert(&b, NULL);
+    expect(&b, "/pods", 401, "Unauthorized");
+    expect(&b, "/nothing", 401, "Unauthorized");
+    expect(&b, "/healthz", 200, "ok");
+    box_deinit(&b);
+}
+
+TEST(paths)
+{
+    struct box b;
+
+    box_init(&b);
+    expect(&b, "/", 404, "404 page not found");
+    expect(&b, "/pods/x", 404, "404 page not found");
+    expect(&b, "/containerLogs/ns/p", 404, "404 page not found");
+    expect(&b, "/containerLogs/ns/p/%zz", 404, "404 page not found");
+    expect(&b, "/containerLogs/ns/p/c/x/x/x/x/x/x/x", 404, "404 page not found");
+    expect(&b, "/stats/summary", 404, "404 page not found");
+    start(&b, "POST", "/pods");
+    UNTIL(&b, b.ends);
+    EXPECT_EQ(b.status, 405);
+    start(&b, "DELETE", "/exec/ns/p/c");
+    UNTIL(&b, b.ends);
+    EXPECT_EQ(b.status, 405);
+    box_deinit(&b);
+}
+
+/* --- logs */
+
+static void append(struct box *b, const char *text)
+{
+    _cleanup_fd_ int fd = open(b->log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+
+    EXPECT(fd >= 0);
+    for (const char *end; *text; text = end + 1) {
+        end = strchr(text, '\n');
+        EXPECT(dprintf(fd, "2026-11-24T10:00:00.000000000Z stdout F %.*s\n", (int)(end - text),
+                       text) > 0);
+    }
+}
+
+TEST(log_options)
+{
+    struct box b;
+
+    box_init(&b);
+    append(&b, "one\ntwo\nthree\n");
+    expect(&b, "/containerLogs/ns/p/c", 200, "one\ntwo\nthree\n");
+    expect(&b, "/containerLogs/ns/p/c?tailLines=2", 200, "two\nthree\n");
+    expect(&b, "/containerLogs/ns/p/c?tailLines=0", 200, "");
+    expect(&b, "/containerLogs/ns/p/c?limitBytes=5&tailLines=9", 200, "one\nt");
+    expect(&b, "/containerLogs/ns/p/c?sinceSeconds=99999999999", 200, "one\ntwo\nthree\n");
+    expect(&b, "/containerLogs/ns/p/c?sinceTime=2999-01-01T00:00:00Z", 200, "");
+    expect(&b, "/containerLogs/ns/p/c?timestamps=true&tailLines=1", 200,
+           "2026-11-24T10:00:00.000000000Z three\n");
+    expect(&b, "/containerLogs/ns/p/c?tailLines=-1", 400,
+           "tailLines: Invalid value: -1: must be greater than or equal to 0");
+    expect(&b, "/containerLogs/ns/p/c?tailLines=x", 400,
+           "unable to decode query: tailLines: Invalid value: \"x\": must be a number");
+    expect(&b, "/containerLogs/ns/p/c?tailLines=99999999999999999999", 400,
+           "unable to decode query: tailLines: Invalid value: \"99999999999999999999\": must be a "
+           "number");
+    expect(&b, "/containerLogs/ns/p/c?limitBytes=0", 400,
+           "limitBytes: Invalid value: 0: must be greater than or equal to 1");
+    expect(&b, "/containerLogs/ns/p/c?sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z", 400,
+           "at most one of `sinceTime` or `sinceSeconds` may be specified");
+    expect(&b, "/containerLogs/ns/p/c?previous=true", 400,
+           "previous terminated container \"c\" in pod \"p\" not found");
+    expect(&b, "/containerLogs/ns/q/c", 404, "pod \"q_ns\" not found");
+    expect(&b, "/containerLogs/ns/p/..%2f..%2fetc", 404, "container not found (\"../../etc\")");
+    box_deinit(&b);
+}
+
+TEST(log_follow)
+{
+    struct box b;
+
+    box_init(&b);
+    append(&b, "one\n");
+    start(&b, "GET", "/containerLogs/ns/p/c?follow=true");
+    UNTIL(&b, b.body.len == 4);
+    append(&b, "two\n");
+    UNTIL(&b, b.body.len == 8);
+    append(&b, "last\n");
+    node_serve_container_gone(b.serve, b.shim, "c1");
+    UNTIL(&b, b.ends);
+    EXPECT_STR(b.body.p, "one\ntwo\nlast\n");
+    EXPECT_EQ(b.err.code, 0);
+    /* Of a container that has ended there is nothing to wait for. */
+    b.running = false;
+    expect(&b, "/containerLogs/ns/p/c?follow=true", 200, "one\ntwo\nlast\n");
+    /* The client goes, the server goes. */
+    b.running = true;
+    start(&b, "GET", "/containerLogs/ns/p/c?follow=true");
+    UNTIL(&b, b.body.len == 13);
+    http_call_cancel(b.call);
+    start(&b, "GET", "/containerLogs/ns/p/c?follow=true");
+    UNTIL(&b, b.body.len == 13);
+    box_deinit(&b);
+}
+
+/* --- exec over WebSocket */
+
+static void ws_message(struct websocket *w, enum websocket_op op, const char *p, size_t len,
+                       void *ctx)
+{
+    struct box *b = ctx;
+
+    (void)w;
+    (void)op;
+    EXPECT(len > 0 && p[0] >= 0 && p[0] < 5);
+    buf_add(&b->streams[(int)p[0]], p + 1, len - 1);
+}
+
+static void ws_close(struct websocket *w, int code, const char *reason, void *ctx)
+{
+    struct box *b = ctx;
+
+    (void)w;
+    (void)reason;
+    b->closed++;
+    b->close_code = code;
+}
+
+static void on_upgrade(struct http_call *c, struct http_raw *raw, void *ctx)
+{
+    struct box *b = ctx;
+    struct websocket_ops w = { ws_message, NULL, ws_close, b };
+
+    b->status = http_call_status(c);
+    b->call = NULL;
+    b->ws = websocket_new(raw, b->loop, true, &w);
+}
+
+static void dial(struct box *b, const char *path, const char *protocol)
+{
+    struct http_field fields[] = {
+        { "Upgrade", "websocket" }, { "Connection", "Upgrade" }, { "Sec-WebSocket-Version", "13" },
+        { "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==" }, { "Sec-WebSocket-Protocol", protocol },
+    };
+    struct http_call_opts o = { .url = path, .fields = fields, .n_fields = protocol ? 5 : 4,
+                                .upgrade = true,
+                                .on_head = on_head, .on_data = on_data, .on_upgrade = on_upgrade,
+                                .on_end = on_end, .ctx = b };
+
+    b->ends = b->status = b->closed = 0;
+    buf_clear(&b->body);
+    for (int i = 0; i < 5; i++)
+        buf_clear(&b->streams[i]);
+    b->ws = websocket_free(b->ws);
+    EXPECT_OK(http_client_call(&b->call, b->client, &o, &b->err), &b->err);
+    UNTIL(b, b->ws || b->ends);
+}
+
+static void dial_exec(struct box *b, const char *query)
+{
+    char path[256];
+    int before = b->execs;
+
+    snprintf(path, sizeof(path), "/exec/ns/p/c?command=sh&command=-c%s", query);
+    dial(b, path, "v5.channel.k8s.io");
+    EXPECT_EQ(b->status, 101);
+    UNTIL(b, b->execs == before + 1 && !loop_timer_is_set(&b->started));
+}
+
+static void end_process(struct box *b, int code)
+{
+    for (int i = 0; i < 3; i++)
+        b->fds[i] = fd_close(b->fds[i]);
+    b->e.on_exit(b->e.ctx, code, 0);
+}
+
+/* What the process has read so far; "|" at its end. */
+static const char *stdin_of(struct box *b)
+{
+    char text[64];
+    ssize_t n;
+
+    while ((n = read(b->fds[0], text, sizeof(text))) > 0)
+        buf_add(&b->in, text, (size_t)n);
+    if (n == 0 && !str_ends(b->in.p ? b->in.p : "", "|"))
+        buf_chr(&b->in, '|');
+    return b->in.p ? b->in.p : "";
+}
+
+static const char *got(struct box *b, enum node_chan_stream s) { return b->streams[s].p ?
+                                                                 b->streams[s].p : ""; }
+
+TEST(exec_streams)
+{
+    struct box b;
+
+    box_init(&b);
+    dial_exec(&b, "%20x&input=1&output=1&error=1");
+    EXPECT_STR(b.args, "sh|-c x|");
+    websocket_send_channel(b.ws, NODE_CHAN_IN, "hello", 5);
+    UNTIL(&b, str_eq(stdin_of(&b), "hello"));
+    EXPECT(write(b.fds[1], "out", 3) == 3 && write(b.fds[2], "err", 3) == 3);
+    UNTIL(&b, b.streams[1].len == 3 && b.streams[2].len == 3);
+    /* v5: the end of stdin. */
+    websocket_send(b.ws, WEBSOCKET_BINARY, "\xff\x00", 2);
+    UNTIL(&b, str_eq(stdin_of(&b), "hello|"));
+    EXPECT(write(b.fds[1], "put", 3) == 3);
+    end_process(&b, 3);
+    UNTIL(&b, b.closed);
+    EXPECT_EQ(b.close_code, 1000);
+    EXPECT_STR(got(&b, NODE_CHAN_OUT), "output");
+    EXPECT_STR(got(&b, NODE_CHAN_ERR), "err");
+    EXPECT_STR(got(&b, NODE_CHAN_STATUS),
+               "{\"metadata\":{},\"status\":\"Failure\",\"message\":\"command terminated with "
+               "non-zero exit code: exit status 3\",\"reason\":\"NonZeroExitCode\",\"details\":"
+               "{\"causes\":[{\"reason\":\"ExitCode\",\"message\":\"3\"}]}}");
+    EXPECT_EQ(b.forgotten, 0);
+    box_deinit(&b);
+}
+
+TEST(exec_success_and_failure)
+{
+    struct box b;
+
+    box_init(&b);
+    dial_exec(&b, "&output=1");
+    EXPECT_EQ(b.fds[0], -1);
+    EXPECT_EQ(b.fds[2], -1);
+    end_process(&b, 0);
+    UNTIL(&b, b.closed);
+    EXPECT_STR(got(&b, NODE_CHAN_STATUS), "{\"metadata\":{},\"status\":\"Success\"}");
+    b.fail_start = true;
+    dial_exec(&b, "&output=1");
+    UNTIL(&b, b.closed);
+    EXPECT_STR(got(&b, NODE_CHAN_STATUS),
+               "{\"metadata\":{},\"status\":\"Failure\",\"message\":\"Internal error occurred: "
+               "error executing command "
+               "in container: exec: \\\"x\\\": executable file not found in "
+               "$PATH\",\"reason\":\"InternalError\","
+               "\"code\":500}");
+    box_deinit(&b);
+}
+
+/* What one side does not take stops the other; nothing is lost. */
+TEST(exec_back_pressure)
+{
+    struct box b;
+    size_t sent = 0, taken = 0;
+    char piece[4096], text[65536];
+    ssize_t n;
+
+    box_init(&b);
+    dial_exec(&b, "&input=1&output=1");
+    memset(piece, 'x', sizeof(piece));
+    for (int i = 0; i < 1000; i++) {
+        websocket_send_channel(b.ws, NODE_CHAN_IN, piece, sizeof(piece));
+        sent += sizeof(piece);
+    }
+    for (int i = 0; i < 200; i++)
+        loop_step(b.loop, 1);
+    EXPECT(websocket_queued(b.ws) > 0);          /* held back */
+    for (int i = 0; i < 20000 && taken < sent; i++) {
+        loop_step(b.loop, 1);
+        n = read(b.fds[0], text, sizeof(text));
+        taken += n > 0 ? (size_t)n : 0;
+    }
+    EXPECT_EQ(taken, sent);
+    end_process(&b, 0);
+    UNTIL(&b, b.closed);
+    box_deinit(&b);
+}
+
+TEST(exec_client_goes)
+{
+    struct box b;
+
+    box_init(&b);
+    dial_exec(&b, "&input=1&output=1");
+    b.ws = websocket_free(b.ws);
+    UNTIL(&b, b.forgotten == 1);
+    box_deinit(&b);
+    EXPECT_EQ(b.forgotten, 1);
+}
+
+TEST(exec_container_goes)
+{
+    struct box b;
+
+    box_init(&b);
+    dial_exec(&b, "&output=1");
+    node_serve_container_gone(b.serve, b.shim, "c2");
+    EXPECT_EQ(b.forgotten, 0);
+    node_serve_container_gone(b.serve, b.shim, NULL);
+    EXPECT_EQ(b.forgotten, 1);
+    b.fds[1] = fd_close(b.fds[1]);
+    UNTIL(&b, b.closed);
+    EXPECT(strstr(got(&b, NODE_CHAN_STATUS), "exit status 137"));
+    /* The server goes with an exec open. */
+    dial_exec(&b, "&output=1");
+    box_deinit(&b);
+    EXPECT_EQ(b.forgotten, 2);
+}
+
+TEST(exec_refused)
+{
+    struct box b;
+
+    box_init(&b);
+    dial(&b, "/exec/ns/p/c?command=x&output=1", "v9.channel.k8s.io");
+    EXPECT_EQ(b.status, 403);
+    dial(&b, "/exec/ns/p/c?command=x&output=1", NULL);
+    EXPECT_EQ(b.status, 403);
+    dial(&b, "/exec/ns/p/c?command=x", "v4.channel.k8s.io");
+    EXPECT_EQ(b.status, 400);
+    EXPECT_STR(b.body.p, "you must specify at least 1 of stdin, stdout, stderr");
+    dial(&b, "/exec/ns/p/c?output=1", "v4.channel.k8s.io");
+    EXPECT_EQ(b.status, 400);
+    dial(&b, "/exec/ns/p/u2/c?output=1&command=x", "v4.channel.k8s.io");
+    EXPECT_EQ(b.status, 404);
+    expect(&b, "/exec/ns/p/c?output=1&command=x", 400,
+           "unable to upgrade: missing upgrade headers in request");
+    EXPECT_EQ(b.execs, 0);
+    box_deinit(&b);
+}
+
+TEST(exec_strange_messages)
+{
+    struct box b;
+
+    box_init(&b);
+    dial_exec(&b, "&output=1");
+    websocket_send_channel(b.ws, NODE_CHAN_IN, "not wanted", 10);
+    websocket_send_channel(b.ws, NODE_CHAN_RESIZE, "{\"Width\":", 9);
+    websocket_send_channel(b.ws, 77, "x", 1);
+    websocket_send(b.ws, WEBSOCKET_BINARY, "", 0);
+    websocket_send(b.ws, WEBSOCKET_BINARY, "\xff\x09", 2);
+    websocket_send(b.ws, WEBSOCKET_TEXT, "\x01hm", 3);
+    for (int i = 0; i < 20; i++)
+        loop_step(b.loop, 1);
+    EXPECT(!b.closed);
+    end_process(&b, 0);
+    UNTIL(&b, b.closed);
+    box_deinit(&b);
+}
+
+TEST(forward_garbage_in_a_tunnel)
+{
+    struct box b;
+
+    box_init(&b);
+    dial(&b, "/portForward/ns/p?port=80", "SPDY/3.1+portforward.k8s.io");
+    EXPECT_EQ(b.status, 101);
+    websocket_send(b.ws, WEBSOCKET_BINARY, "\x80\x7f garbage garbage garbage", 26);
+    UNTIL(&b, b.closed);
+    dial(&b, "/portForward/ns/p?port=80", "SPDY/3.1+portforward.k8s.io");
+    node_serve_container_gone(b.serve, b.shim, NULL);
+    UNTIL(&b, b.closed);
+    dial(&b, "/portForward/ns/q", "SPDY/3.1+portforward.k8s.io");
+    EXPECT_EQ(b.status, 404);
+    box_deinit(&b);
+}
+
+TEST(sizes)
+{
+    uint16_t rows = 0, cols = 0;
+
+    EXPECT(node_chan_size("{\"Width\":80,\"Height\":24}", 24, &rows, &cols));
+    EXPECT_EQ(rows, 24);
+    EXPECT_EQ(cols, 80);
+    EXPECT(!node_chan_size("{\"Width\":80}", 12, &rows, &cols));
+    EXPECT(!node_chan_size("{\"Width\":80000,\"Height\":24}", 27, &rows, &cols));
+    EXPECT(!node_chan_size("{\"Width\":-1,\"Height\":24}", 24, &rows, &cols));
+    EXPECT(!node_chan_size("[]", 2, &rows, &cols));
+    EXPECT(!node_chan_size("", 0, &rows, &cols));
+}
