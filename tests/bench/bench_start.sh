@@ -1,6 +1,6 @@
 #!/bin/bash
 # bench_start.sh: from an empty disk to a cluster that answers (/readyz) and to a Node that is Ready, and what its idle
-# processes hold in memory.
+# processes hold in memory and do.
 . "$(dirname "$0")/lib.sh"
 bench_begin start
 bench_need curl curl
@@ -35,9 +35,17 @@ done
 row "start: empty disk to /readyz, median of $times" "$(median < "$work/ready") ms"
 [ $node = 0 ] || row "start: empty disk to Node Ready, median of $times" "$(median < "$work/node") ms"
 
-# --- memory
-sleep $idle_s
+# --- at rest
 tree() { local c; echo "$1"; for c in $(ps -o pid= --ppid "$1"); do tree "$c"; done; }
+# ticks of the processor, and bytes written to disks, of all processes so far
+ticks() { local p; for p in $(tree "$server"); do cat "/proc/$p/stat" 2> /dev/null; done | sed 's/.*) //' | awk '{ n += $12 + $13 } END { print n }'; }
+writes() { local p; for p in $(tree "$server"); do cat "/proc/$p/io" 2> /dev/null; done | awk '$1 == "write_bytes:" { n += $2 } END { print n + 0 }'; }
+sleep $idle_s
+ticks=$(ticks) writes=$(writes)
+sleep $idle_s
+per_minute=$((60 / idle_s)) ticks=$(($(ticks) - ticks)) writes=$(($(writes) - writes))
+row "idle: processor time a minute" "$(awk "BEGIN { printf \"%.2f s\", $ticks * $per_minute / $(getconf CLK_TCK) }")"
+row "idle: written to disk a minute" "$(awk "BEGIN { printf \"%.0f KiB\", $writes * $per_minute / 1024 }")"
 role_of() { tr '\0' '\n' < "/proc/$1/cmdline" | sed -n 2p | tr -d '\n'; [ "$1" != "$server" ] || printf ' (parent)'; }
 total=0
 for pid in $(tree "$server"); do
