@@ -41,6 +41,7 @@ struct api *api_free(struct api *api)
     if (!api)
         return NULL;
     api_watch_stop_all(api);
+    api_http_stop(api);
     api_alloc_free(api->alloc);
     api_node_link_free(api->nodes);
     buf_deinit(&api->openapi_index);

@@ -103,7 +103,11 @@ struct api {
     struct admit_lookup lookup;
     struct list watches;                    /* open HTTP watches, on loop */
     struct map *tokens;                     /* api_token.c: proven ones, on loop */
-    bool ready;
+    /* api_http.c: memory goes back after much work */
+    struct loop_timer trim;
+    struct job trim_job;
+    unsigned trims;
+    bool ready, trimming;
     struct buf openapi_index;               /* made at first use, by jobs of one key */
 };
 
@@ -232,6 +236,7 @@ int api_page_not_found(struct api_call *c);
 void api_http_answer(struct api_call *c, struct http_req *req);
 void api_watch_start(struct api_call *c, struct http_req *req);
 void api_watch_stop_all(struct api *api);
+void api_http_stop(struct api *api);
 void api_connect_start(struct api_call *c, struct http_req *req);
 int api_node_link_new(struct api_node_link **out, const struct api_opts *opts, struct err *err);
 struct api_node_link *api_node_link_free(struct api_node_link *l);

@@ -3,12 +3,58 @@
 
 #include <stdio.h>
 
+#define API_SPARE_BYTES (1u << 20)           /* free memory that is kept at hand */
 #define WARNINGS_MAX CODEC_NOTES_MAX
 #define FIELDS_MAX (WARNINGS_MAX + 5)
 
+/* --- memory: given back some time after requests, and once more when their connections are gone
+ * too */
+
+static const int64_t trim_after_ms[] = { 3000, 30000, HTTP_IDLE_MS + 10000 };
+
+static void on_trim(struct loop_timer *t);
+
+static void trim(struct job *j)
+{
+    (void)j;
+    mem_trim(API_SPARE_BYTES);
+}
+
+static void trim_done(struct job *j)
+{
+    struct api *api = container_of(j, struct api, trim_job);
+
+    api->trimming = false;
+    if (++api->trims < ARRAY_LEN(trim_after_ms) && job_was_run(j))
+        loop_timer_set(api->loop, &api->trim, trim_after_ms[api->trims], on_trim);
+}
+
+static void on_trim(struct loop_timer *t)
+{
+    struct api *api = container_of(t, struct api, trim);
+
+    if (!api->trimming && job_add(api->jobs, api->loop, &api->trim_job, JOB_READ, "", trim,
+                                  trim_done, NULL) == 0)
+        api->trimming = true;
+}
+
+void api_http_stop(struct api *api)
+{
+    loop_timer_del(&api->trim);
+}
+
 static void free_call(void *owner)
 {
-    api_call_free(owner);
+    struct api_call *c = owner;
+    struct api *api = c->api;
+    bool plan = !loop_is_closing(api->loop) &&
+                (!loop_timer_is_set(&api->trim) || api->trims > 0);
+
+    api_call_free(c);
+    if (!plan)
+        return;
+    api->trims = 0;
+    loop_timer_set(api->loop, &api->trim, trim_after_ms[0], on_trim);
 }
 
 /* RFC 7234 5.5: 299 - "text", with quotes and backslashes escaped. */

@@ -2,6 +2,7 @@
  * and hands out its bytes in order. */
 #include "core/base/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -50,6 +51,12 @@ void *mem_free(void *p)
 {
     free(p);
     return NULL;
+}
+
+void mem_trim(size_t spare_bytes)
+{
+    if (mallinfo2().fordblks > spare_bytes)
+        (void)malloc_trim(0);
 }
 
 char *mem_strndup(const char *s, size_t len)

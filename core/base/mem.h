@@ -21,6 +21,8 @@ char *mem_strdup(const char *s);                     /* NULL gives NULL */
 char *mem_strndup(const char *s, size_t len);
 char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void *mem_free(void *p);                             /* always returns NULL */
+/* Gives what is free back to the kernel, when it is more than this; may take milliseconds. */
+void mem_trim(size_t spare_bytes);
 static inline void mem_freep(void *pp) { void **p = pp; *p = mem_free(*p); }
 #define NEW(type) ((type *)mem_alloc(sizeof(type)))
 
