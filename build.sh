@@ -156,6 +156,7 @@ prepare() {
         ubsan) opt="-O1 -fsanitize=undefined -fno-sanitize-recover=undefined"; rt=-static-libubsan ;;
         tsan) opt="-O1 -fsanitize=thread"; rt=-static-libtsan ;;
     esac
+    [ $arch != armhf ] || opt+=" -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64"
     # With a sanitizer the compiler knows fewer ranges: its warnings about lengths are guesses then.
     [ -z "$san" ] || opt+=" -fno-omit-frame-pointer -Wno-format-truncation"
     kind=-static-pie

@@ -7,12 +7,11 @@
 #include "core/base/check.h"
 #include "core/base/cleanup.h"
 #include "core/object/quantity.h"
+#include "core/object/wide.h"
 
 #define NANO (-9)
 #define DIGITS_FAST 18               /* as many digits always fit int64 */
 #define DIGITS_MAX 38                /* as many always fit 128 bits */
-
-typedef unsigned __int128 u128;
 
 enum family { DECIMAL_SI, BINARY_SI, DECIMAL_EXP };
 
@@ -20,7 +19,7 @@ struct quantity {
     bool neg;
     bool verbatim;                   /* the text counts as canonical already */
     enum family family;
-    u128 mant;
+    struct wide mant;
     int32_t exp;
 };
 
@@ -105,42 +104,43 @@ static int read_suffix(struct slice s, enum family *family, int32_t *exp, struct
     return 0;
 }
 
-static u128 pow10_u128(int n)
+static bool below_pow10(const struct wide *a, int n)
 {
-    u128 v = 1;
+    struct wide limit;
 
     check(n >= 0 && n <= DIGITS_MAX);
-    while (n-- > 0)
-        v *= 10;
-    return v;
+    limit = wide_pow10((unsigned)n);
+    return wide_cmp(a, &limit) < 0;
 }
 
 /* Brings the exponent up to `exp`, rounding away from zero. True when nothing was lost. */
 static bool round_up(struct quantity *q, int32_t exp)
 {
     int64_t steps = (int64_t)exp - q->exp;
-    u128 unit, rest;
+    bool lost = false;
 
-    if (steps <= 0 || q->mant == 0)
+    if (steps <= 0 || wide_is_zero(&q->mant))
         return true;
     q->exp = exp;
     if (steps > DIGITS_MAX) {
-        q->mant = 1;
+        q->mant = wide_of(1);
         return false;
     }
-    unit = pow10_u128((int)steps);
-    rest = q->mant % unit;
-    q->mant = q->mant / unit + (rest ? 1 : 0);
-    return rest == 0;
+    while (steps-- > 0)
+        lost |= wide_div(&q->mant, 10) != 0;
+    wide_mul_add(&q->mant, 1, lost);
+    return !lost;
 }
 
 /* Moves trailing zeros of the mantissa into the exponent. */
 static void strip_zeros(struct quantity *q)
 {
-    if (q->mant == 0)
+    struct wide shorter = q->mant;
+
+    if (wide_is_zero(&q->mant))
         q->exp = 0;
-    while (q->mant && q->mant % 10 == 0) {
-        q->mant /= 10;
+    while (!wide_is_zero(&q->mant) && wide_div(&shorter, 10) == 0) {
+        q->mant = shorter;
         q->exp++;
     }
 }
@@ -154,7 +154,7 @@ static bool is_verbatim(const struct quantity *q, const struct pieces *p, int32_
 
     if (q->family == BINARY_SI)
         return p->frac.len == 0 && 15 - (int)digits - shift * 3 / 10 - 1 >= 0 &&
-               ((unsigned)(q->mant >> shift) & 7u) != 0;
+               (wide_bits(&q->mant, (unsigned)shift) & 7u) != 0;
     if (digits > DIGITS_FAST || q->exp < NANO || q->exp % 3 != 0 || p->num.len == 0)
         return false;
     memcpy(all, p->num.p, p->num.len);
@@ -176,7 +176,7 @@ static int read_digits(struct quantity *q, const struct pieces *p, struct err *e
         return err_set(err, ERR_INVALID, "unable to parse numeric part of quantity");
     for (size_t k = 0; k < ARRAY_LEN(part); k++)
         for (size_t i = 0; i < part[k].len; i++)
-            q->mant = q->mant * 10 + (unsigned)(part[k].p[i] - '0');
+            wide_mul_add(&q->mant, 10, (uint32_t)(part[k].p[i] - '0'));
     q->exp = -(int32_t)frac;
     return 0;
 }
@@ -185,18 +185,18 @@ static int read_digits(struct quantity *q, const struct pieces *p, struct err *e
 static void multiply_binary(struct quantity *q, int32_t shift)
 {
     struct quantity whole = *q;
-    u128 v;
-    bool over = __builtin_mul_overflow(q->mant, (u128)1 << shift, &v);
+    struct wide v = q->mant;
+    bool over = !wide_shift_up(&v, (unsigned)shift);
 
     if (!over) {
         q->mant = v;
         round_up(q, NANO);
         whole = *q;
         round_up(&whole, 0);
-        over = whole.mant > INT64_MAX;
+        over = !wide_fits_i64(&whole.mant);
     }
     if (over) {
-        q->mant = INT64_MAX;
+        q->mant = wide_of(INT64_MAX);
         q->exp = 0;
     }
 }
@@ -216,11 +216,11 @@ static int parse(struct quantity *q, const char *text, size_t len, struct err *e
     if (split(&p, text, len, err) < 0 || read_suffix(p.suffix, &q->family, &exp, err) < 0 ||
         read_digits(q, &p, err) < 0)
         return -1;
-    q->neg = p.neg && q->mant;
+    q->neg = p.neg && !wide_is_zero(&q->mant);
     if (q->family == BINARY_SI) {
         multiply_binary(q, exp);
         q->verbatim = is_verbatim(q, &p, exp);
-        if (q->exp < 0 && q->mant < pow10_u128(-q->exp))
+        if (q->exp < 0 && below_pow10(&q->mant, -q->exp))
             q->family = DECIMAL_SI;
         return 0;
     }
@@ -234,15 +234,14 @@ static int parse(struct quantity *q, const char *text, size_t len, struct err *e
     return 0;
 }
 
-static void write_u128(struct buf *b, u128 v)
+static void write_number(struct buf *b, struct wide v)
 {
     char digits[40];
     size_t at = sizeof(digits);
 
     do {
-        digits[--at] = (char)('0' + (int)(v % 10));
-        v /= 10;
-    } while (v);
+        digits[--at] = (char)('0' + (int)wide_div(&v, 10));
+    } while (!wide_is_zero(&v));
     buf_add(b, digits + at, sizeof(digits) - at);
 }
 
@@ -250,10 +249,10 @@ static void write_decimal(struct buf *b, struct quantity q)
 {
     strip_zeros(&q);
     while (q.exp % 3 != 0) {
-        q.mant *= 10;
+        wide_mul_add(&q.mant, 10, 0);
         q.exp--;
     }
-    write_u128(b, q.mant);
+    write_number(b, q.mant);
     if (q.family != DECIMAL_EXP)
         for (size_t i = 0; i < ARRAY_LEN(suffixes); i++)
             if (suffixes[i].family == DECIMAL_SI && suffixes[i].exp == q.exp) {
@@ -264,15 +263,16 @@ static void write_decimal(struct buf *b, struct quantity q)
         buf_fmt(b, "e%d", (int)q.exp);
 }
 
-static void write_binary(struct buf *b, u128 v)
+static void write_binary(struct buf *b, struct wide v)
 {
+    struct wide smaller = v;
     int32_t shift = 0;
 
-    while (v && v % 1024 == 0 && shift < 60) {
-        v /= 1024;
+    while (!wide_is_zero(&v) && wide_div(&smaller, 1024) == 0 && shift < 60) {
+        v = smaller;
         shift += 10;
     }
-    write_u128(b, v);
+    write_number(b, v);
     for (size_t i = 0; shift && i < ARRAY_LEN(suffixes); i++)
         if (suffixes[i].family == BINARY_SI && suffixes[i].exp == shift)
             buf_str(b, suffixes[i].text);
@@ -282,16 +282,20 @@ static void write_canonical(char out[QUANTITY_BYTES], const struct quantity *q)
 {
     _cleanup_buf_ struct buf b = BUF_INIT;
     struct quantity whole = *q;
+    struct wide value;
 
     strip_zeros(&whole);
-    if (whole.mant == 0) {
+    value = whole.mant;
+    for (int32_t i = 0; whole.exp <= 19 && i < whole.exp; i++)
+        wide_mul_add(&value, 10, 0);
+    if (wide_is_zero(&whole.mant)) {
         buf_chr(&b, '0');
     } else {
         if (whole.neg)
             buf_chr(&b, '-');
         if (whole.family == BINARY_SI && whole.exp >= 0 && whole.exp <= 19 &&
-            whole.mant * pow10_u128(whole.exp) >= 1024)
-            write_binary(&b, whole.mant * pow10_u128(whole.exp));
+            !(wide_fits_i64(&value) && wide_low(&value) < 1024))
+            write_binary(&b, value);
         else
             write_decimal(&b, whole);
     }
@@ -342,14 +346,14 @@ static int scaled(const char *text, int32_t unit, int64_t *out, struct err *err)
         return -1;
     round_up(&q, unit);
     strip_zeros(&q);
-    while (q.mant && q.exp > unit && q.mant <= INT64_MAX) {
-        q.mant *= 10;
+    while (!wide_is_zero(&q.mant) && q.exp > unit && wide_fits_i64(&q.mant)) {
+        wide_mul_add(&q.mant, 10, 0);
         q.exp--;
     }
-    if (q.mant > INT64_MAX)
+    if (!wide_fits_i64(&q.mant))
         *out = q.neg ? INT64_MIN : INT64_MAX;
     else
-        *out = q.neg ? -(int64_t)q.mant : (int64_t)q.mant;
+        *out = q.neg ? -(int64_t)wide_low(&q.mant) : (int64_t)wide_low(&q.mant);
     return 0;
 }
 
@@ -367,20 +371,20 @@ static int cmp_magnitude(struct quantity a, struct quantity b)
 {
     strip_zeros(&a);
     strip_zeros(&b);
-    if (a.mant == 0 || b.mant == 0)
-        return (a.mant != 0) - (b.mant != 0);
+    if (wide_is_zero(&a.mant) || wide_is_zero(&b.mant))
+        return wide_is_zero(&b.mant) - wide_is_zero(&a.mant);
     /* The one with the higher exponent gets its zeros back, as far as they fit. */
-    while (a.exp > b.exp && a.mant < pow10_u128(DIGITS_MAX - 1)) {
-        a.mant *= 10;
+    while (a.exp > b.exp && below_pow10(&a.mant, DIGITS_MAX - 1)) {
+        wide_mul_add(&a.mant, 10, 0);
         a.exp--;
     }
-    while (b.exp > a.exp && b.mant < pow10_u128(DIGITS_MAX - 1)) {
-        b.mant *= 10;
+    while (b.exp > a.exp && below_pow10(&b.mant, DIGITS_MAX - 1)) {
+        wide_mul_add(&b.mant, 10, 0);
         b.exp--;
     }
     if (a.exp != b.exp)
         return a.exp > b.exp ? 1 : -1;
-    return a.mant == b.mant ? 0 : a.mant > b.mant ? 1 : -1;
+    return wide_cmp(&a.mant, &b.mant);
 }
 
 int quantity_cmp(const char *a, const char *b)
@@ -397,7 +401,7 @@ int quantity_cmp(const char *a, const char *b)
 static struct quantity from_int(int64_t v, int32_t exp, enum family family)
 {
     return (struct quantity){ .neg = v < 0, .family = family, .exp = exp,
-                              .mant = v < 0 ? (u128)-(__int128)v : (u128)v };
+                              .mant = wide_of(v < 0 ? -(uint64_t)v : (uint64_t)v) };
 }
 
 void quantity_from_milli(char out[QUANTITY_BYTES], int64_t milli)

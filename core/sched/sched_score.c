@@ -77,6 +77,14 @@ static int64_t affinity_score(struct sched_cycle *c, struct sched_node *n)
 
 /* --- resources */
 
+/* Of 0..SCHED_SCORE_MAX; also for amounts that the product would be too big for. */
+static int64_t part_of(int64_t part, int64_t whole)
+{
+    if (part > INT64_MAX / SCHED_SCORE_MAX)
+        return part / (whole / SCHED_SCORE_MAX);
+    return part * SCHED_SCORE_MAX / whole;
+}
+
 static int64_t least_score(struct sched_cycle *c, struct sched_node *n)
 {
     const int64_t has[2] = { n->has.cpu_m, n->has.memory };
@@ -89,7 +97,7 @@ static int64_t least_score(struct sched_cycle *c, struct sched_node *n)
             continue;
         weights++;
         if (want[i] <= has[i])
-            sum += (int64_t)((__int128)(has[i] - want[i]) * SCHED_SCORE_MAX / has[i]);
+            sum += part_of(has[i] - want[i], has[i]);
     }
     return weights ? sum / weights : 0;
 }

@@ -18,7 +18,9 @@ static bool is_tmpfs(const char *path)
 {
     struct statfs st;
 
-    return statfs(path, &st) == 0 && (st.f_type == TMPFS_MAGIC || st.f_type == RAMFS_MAGIC);
+    /* The number is signed on some machines. */
+    return statfs(path, &st) == 0 &&
+           ((uint32_t)st.f_type == TMPFS_MAGIC || (uint32_t)st.f_type == RAMFS_MAGIC);
 }
 
 static bool is_mount_point(const char *path)
