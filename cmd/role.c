@@ -21,6 +21,8 @@
 
 #define PASSWD_BYTES_MAX (4u << 20)
 #define CAPS_MAX 63
+#define TRIM_MS 20000                    /* how often freed memory is looked at */
+#define TRIM_BYTES (1u << 20)            /* so much of it goes back to the kernel */
 
 /* The leak checker looks at the process through /proc and ptrace, which the last rights forbid. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -191,6 +193,16 @@ static void on_signal(struct loop_io *io, unsigned events)
         stop(r);
 }
 
+/* A peak (a big list, many clients) must not stay in memory for ever. */
+static void on_trim(struct loop_timer *t)
+{
+    struct role *r = container_of(t, struct role, trim);
+
+    if (mallinfo2().fordblks > TRIM_BYTES)
+        (void)malloc_trim(0);
+    loop_timer_set(r->loop, t, TRIM_MS, on_trim);
+}
+
 static int start(struct role *r, struct err *err)
 {
     sigset_t end;
@@ -216,6 +228,7 @@ static int start(struct role *r, struct err *err)
     if (loop_io_add(r->loop, &r->on_parent, IMSG_FD, LOOP_READ, on_parent, err) < 0 ||
         loop_io_add(r->loop, &r->on_signal, r->signals, LOOP_READ, on_signal, err) < 0)
         return -1;
+    loop_timer_set(r->loop, &r->trim, TRIM_MS, on_trim);
     return r->row->start(r, err);
 }
 
@@ -223,6 +236,7 @@ static void release(struct role *r)
 {
     loop_io_del(&r->on_parent);
     loop_io_del(&r->on_signal);
+    loop_timer_del(&r->trim);
     if (r->loop)
         r->row->release(r);
     loop_free(r->loop);

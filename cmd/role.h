@@ -43,6 +43,7 @@ struct role {
     bool stop_pods;                      /* stop: the pods too */
     void *state;                         /* the row's */
     struct loop_io on_parent, on_signal; /* private */
+    struct loop_timer trim;
     int lock, signals;
 };
 
