@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 
 #define PASSWD_BYTES_MAX (4u << 20)
 #define CAPS_MAX 63
+#define FILES_MAX 65536                  /* open files of a role, where the hard limit allows it */
 #define TRIM_MS 20000                    /* how often freed memory is looked at */
 #define TRIM_BYTES (1u << 20)            /* so much of it goes back to the kernel */
 
@@ -203,11 +205,22 @@ static void on_trim(struct loop_timer *t)
     loop_timer_set(r->loop, t, TRIM_MS, on_trim);
 }
 
+static void raise_files(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= FILES_MAX)
+        return;
+    l.rlim_cur = l.rlim_max < FILES_MAX ? l.rlim_max : FILES_MAX;
+    (void)setrlimit(RLIMIT_NOFILE, &l);
+}
+
 static int start(struct role *r, struct err *err)
 {
     sigset_t end;
 
     (void)signal(SIGINT, SIG_IGN);       /* of a terminal: the parent's to hear */
+    (void)signal(SIGHUP, SIG_IGN);
     sigemptyset(&end);
     sigaddset(&end, SIGTERM);
     check(sigprocmask(SIG_BLOCK, &end, NULL) == 0);
@@ -264,6 +277,7 @@ int role_main(int argc, char **argv)
     snprintf(name, sizeof(name), "inro-%s", r.row->verb);
     (void)prctl(PR_SET_NAME, name);
     (void)signal(SIGPIPE, SIG_IGN);
+    raise_files();
     (void)mallopt(M_ARENA_MAX, 2);
     (void)mallopt(M_TRIM_THRESHOLD, 128 << 10);
     if (start(&r, &err) < 0) {
