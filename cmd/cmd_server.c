@@ -27,6 +27,7 @@
 #define STEADY_MS 10000                  /* having run so long, the next failure is a first one */
 #define END_MS 15000                     /* roles may take this long to end */
 #define END_PODS_MS 150000               /* with their pods */
+#define OOM_SCORE "-999"
 #define IMPATIENT_MS 1000                /* a signal so long after the first one kills the roles */
 
 struct server;
@@ -271,6 +272,8 @@ static int begin(struct server *s, struct err *err)
     s->signals = signalfd(-1, &set, SFD_CLOEXEC);
     if (s->signals < 0)
         return err_sys(err, "signals");
+    /* As the kubelet's: short of memory, the kernel looks elsewhere first. Containers get their own. */
+    (void)fd_write_kernel(AT_FDCWD, "/proc/self/oom_score_adj", OOM_SCORE, NULL);
     if (config_derive(s->config, err) < 0 || prepare_server(&s->prepared, c, err) < 0)
         return -1;
     if (loop_new(&s->loop, env_real(), err) < 0 ||
