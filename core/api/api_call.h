@@ -180,9 +180,21 @@ bool api_filter_keeps(const struct api_filter *f, struct object *o);
 /* The name and namespace of the call, narrowed by metadata.name selectors. */
 int api_rv_parse(struct api_call *c, const char *text, int64_t *out);
 
+/* api_apply.c. api_track notes in metadata.managedFields of a new or changed object who manages
+ * what (old NULL: it is new). */
+void api_track(struct api_call *c, const struct kind *store, struct json *tree,
+               const struct json *old);
+/* An empty managedFields of a client, which is a wish to forget all, survives as [{}]. */
+void api_keep_reset(struct api_call *c, const struct json *raw, struct json *tree);
+int api_apply_parse(struct api_call *c, const struct kind *kind, struct json **out);
+/* What is stored (NULL: nothing) and the config -> the new object, canonical, as stored. */
+int api_apply_merge(struct api_call *c, const struct kind *kind, const struct json *old,
+                    const struct json *config, struct json **out);
+
 /* api_write.c, api_update.c, api_delete.c, api_sub.c */
 int api_create(struct api_call *c);
 int api_create_by_put(struct api_call *c, struct json *tree);
+int api_create_by_apply(struct api_call *c, struct json *tree);
 /* PUT and PATCH, also of status and other subresources */
 int api_update(struct api_call *c);
 int api_delete(struct api_call *c);

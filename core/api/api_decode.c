@@ -161,6 +161,7 @@ int api_canonical(struct api_call *c, const struct kind *kind, const struct json
         return cannot_be_handled(c, kind->kind, kind_api_version(kind), kind->kind, err.msg);
     json_set_str(c->a, *out, "kind", kind->kind);
     json_set_str(c->a, *out, "apiVersion", kind_api_version(kind));
+    api_keep_reset(c, raw, *out);
     return 0;
 }
 

@@ -8,11 +8,12 @@
  */
 #include "core/api/api_call.h"
 
+#include "core/object/apply.h"
 #include "core/object/convert.h"
 #include "core/object/patch.h"
 #include "core/object/rules.h"
 
-enum patch_type { PATCH_NONE, PATCH_JSON, PATCH_MERGE, PATCH_STRATEGIC };
+enum patch_type { PATCH_NONE, PATCH_JSON, PATCH_MERGE, PATCH_STRATEGIC, PATCH_APPLY };
 
 struct update {
     struct api_call *c;
@@ -40,6 +41,7 @@ static int patch_type(struct api_call *c, enum patch_type *out)
         { "application/json-patch+json", PATCH_JSON },
         { "application/merge-patch+json", PATCH_MERGE },
         { "application/strategic-merge-patch+json", PATCH_STRATEGIC },
+        { "application/apply-patch+yaml", PATCH_APPLY },
     };
     struct slice rest = slice_of(c->content_type ? c->content_type : ""), first = { "", 0 };
     struct status *s;
@@ -52,11 +54,6 @@ static int patch_type(struct api_call *c, enum patch_type *out)
         *out = rows[i].is;
         return 0;
     }
-    if (slice_is(first, "application/apply-patch+yaml") || slice_is(first,
-                                                                    "application/apply-patch+cbor"))
-        return api_fail(c, status_new(c->a, 415, "UnsupportedMediaType",
-                                      "server-side apply is not served "
-            "by this release; use client-side apply (kubectl apply without --server-side)"));
     s = status_new(c->a, 415, "UnsupportedMediaType", "415: Unsupported Media Type");
     s->kind = "";
     return api_fail(c, s);
@@ -86,6 +83,8 @@ static int parse_patch(struct update *u)
     struct api_call *c = u->c;
     struct err err = ERR_INIT;
 
+    if (u->patch == PATCH_APPLY)
+        return api_apply_parse(c, u->kind, &u->body);
     if (codec_parse(&u->body, c->a, MEDIA_PATCH, c->body, &c->notes, &err) < 0)
         return api_fail(c, status_bad_request(c->a, "error decoding patch: %s", err.msg));
     if (u->patch == PATCH_JSON && !json_is(u->body, JSON_ARRAY))
@@ -153,6 +152,8 @@ static int apply_patch(struct update *u)
     struct err err = ERR_INIT;
     int result;
 
+    if (u->patch == PATCH_APPLY)
+        return api_apply_merge(c, u->kind, u->old_tree, body, &u->new_tree);
     if (json_is(body, JSON_NULL))
         body = json_object(c->a);
     switch (u->patch) {
@@ -170,6 +171,7 @@ static int apply_patch(struct update *u)
         return -1;
     json_set_str(c->a, u->new_tree, "kind", u->kind->kind);
     json_set_str(c->a, u->new_tree, "apiVersion", kind_api_version(u->kind));
+    api_keep_reset(c, raw, u->new_tree);
     u->new_tree = convert_tree(c->a, u->new_tree, u->kind, u->store);
     codec_default(u->new_tree, c->a, u->store);
     return 0;
@@ -260,6 +262,16 @@ static bool is_finished(const struct json *tree)
            !json_len(json_path(tree, "spec.finalizers"));
 }
 
+/* A write that would change nothing but times in managedFields changes nothing. */
+static void keep_times(struct update *u, struct json *tree)
+{
+    const struct json *had = json_get(json_get(u->old_tree, "metadata"), "managedFields");
+    struct json *meta = json_get(tree, "metadata");
+
+    if (had && apply_same_managers(had, json_get(meta, "managedFields")))
+        json_set(u->c->a, meta, "managedFields", json_clone(u->c->a, had));
+}
+
 static bool is_same(struct update *u)
 {
     struct json *canonical;
@@ -269,6 +281,7 @@ static bool is_same(struct update *u)
     json_set_str(u->c->a, canonical, "kind", u->store->kind);
     json_set_str(u->c->a, canonical, "apiVersion", kind_api_version(u->store));
     api_stamp_rv(u->c->a, canonical, text_of(u->old_tree, "resourceVersion"));
+    keep_times(u, canonical);
     return json_equal(canonical, u->old_tree);
 }
 
@@ -337,6 +350,9 @@ static int absent(struct update *u)
         u->new_tree = u->body;
         return check_identity(u) < 0 ? -1 : api_create_by_put(c, u->new_tree);
     }
+    if (u->patch == PATCH_APPLY && !c->route.sub)
+        return api_apply_merge(c, u->kind, NULL, u->body, &u->new_tree) < 0 ||
+               check_identity(u) < 0 ? -1 : api_create_by_apply(c, u->new_tree);
     return api_fail(c, status_not_found(c->a, u->kind, c->route.name));
 }
 
@@ -355,8 +371,11 @@ static int try_once(struct update *u)
         u->new_tree = json_clone(c->a, u->body);
     else if (apply_patch(u) < 0)
         return -1;
-    if (check_identity(u) < 0 || check_uid(u) < 0 || check_version(u, &named) < 0 ||
-        admit_and_validate(u) < 0)
+    if (check_identity(u) < 0 || check_uid(u) < 0 || check_version(u, &named) < 0)
+        return -1;
+    if (u->patch != PATCH_APPLY)
+        api_track(c, u->store, u->new_tree, u->old_tree);
+    if (admit_and_validate(u) < 0)
         return -1;
     result = store(u);
     if (result == 1 && named)

@@ -91,7 +91,7 @@ static void fill_metadata(struct api_call *c, struct json *meta)
 {
     static const char *const dropped[] = { "deletionTimestamp", "deletionGracePeriodSeconds",
                                            "selfLink",
-                                           "resourceVersion", "managedFields" };
+                                           "resourceVersion" };
     char uid[UUID_BYTES], now[TIMEFMT_BYTES];
 
     for (size_t i = 0; i < ARRAY_LEN(dropped); i++)
@@ -175,7 +175,8 @@ static int create_once(struct api_call *c, const struct kind *kind, struct json 
     return api_commit(c, kind, tree, KV_ABSENT, &c->object);
 }
 
-static int create_tree(struct api_call *c, const struct kind *kind, struct json *tree)
+/* tracked: managedFields is right already. */
+static int create_tree(struct api_call *c, const struct kind *kind, struct json *tree, bool tracked)
 {
     struct json *meta = json_ensure_object(c->a, tree, "metadata");
     bool generated = !*text_of(meta, "name") && *text_of(meta, "generateName");
@@ -187,6 +188,8 @@ static int create_tree(struct api_call *c, const struct kind *kind, struct json 
     if (*rv && !str_eq(rv, "0"))
         return api_fail(c, status_new(c->a, 500, "",
             "resourceVersion should not be set on objects to be created"));
+    if (!tracked)
+        api_track(c, kind, tree, NULL);
     fill_metadata(c, meta);
     for (int i = 0; i < (generated ? API_NAME_TRIES : 1); i++) {
         struct json *copy = json_clone(c->a, tree);
@@ -209,7 +212,7 @@ int api_create(struct api_call *c)
 
     if (api_decode(c, kind, &tree) < 0)
         return -1;
-    return create_tree(c, kind->storage, tree);
+    return create_tree(c, kind->storage, tree, false);
 }
 
 /* PUT to a name that is not there, for kinds that allow it. */
@@ -226,5 +229,12 @@ int api_create_by_put(struct api_call *c, struct json *tree)
                 "object meta: ", c->route.kind->resource, c->route.ns, c->route.name,
                 text_of(meta, "uid"))));
     json_del(meta, "resourceVersion");
-    return create_tree(c, c->route.kind->storage, tree);
+    return create_tree(c, c->route.kind->storage, tree, false);
+}
+
+/* What is applied under a name that is not there. */
+int api_create_by_apply(struct api_call *c, struct json *tree)
+{
+    json_del(json_ensure_object(c->a, tree, "metadata"), "resourceVersion");
+    return create_tree(c, c->route.kind->storage, tree, true);
 }

@@ -301,7 +301,8 @@ static int read_field(struct reader *r, const struct schema_field *f, const stru
 }
 
 /* The fields of one message: of the type itself, or of a type embedded in it as a message. */
-static int read_level(struct reader *r, const struct schema_type *t, const struct schema_embed *level,
+static int read_level(struct reader *r, const struct schema_type *t,
+                      const struct schema_embed *level,
                       struct slice bytes, struct json *obj)
 {
     struct wire w;

@@ -1,8 +1,9 @@
-/* core/object/codec_protobuf_impl.h -- private: how fields lie in messages, for reading and writing.
+/* core/object/codec_protobuf_impl.h -- private: how fields lie in messages, for reading and
+ * writing.
  *
- * A type embedded in another (VolumeSource in Volume) is flat in the tables and in JSON. On the wire it
- * is a message of its own, numbered by the embedding field; without a number (TypeMeta) it is not on the
- * wire. A level is the embedding whose message it is, NULL: the type itself. */
+ * A type embedded in another (VolumeSource in Volume) is flat in the tables and in JSON. On the
+ * wire it is a message of its own, numbered by the embedding field; without a number (TypeMeta) it
+ * is not on the wire. A level is the embedding whose message it is, NULL: the type itself. */
 #ifndef CORE_OBJECT_CODEC_PROTOBUF_IMPL_H
 #define CORE_OBJECT_CODEC_PROTOBUF_IMPL_H
 

@@ -184,7 +184,8 @@ static void put_value(struct buf *b, unsigned number, const struct schema_field 
 
     switch (f->base) {
     case SCHEMA_BOOL: put_int(b, number, json_is(v, JSON_BOOL) && v->b); return;
-    case SCHEMA_INT32: case SCHEMA_INT64: put_int(b, number, json_is(v, JSON_INT) ? v->i : 0); return;
+    case SCHEMA_INT32: case SCHEMA_INT64: put_int(b, number, json_is(v, JSON_INT) ? v->i :
+                                                  0); return;
     case SCHEMA_DOUBLE: put_double(b, number, v); return;
     case SCHEMA_STRING: put_text(b, number, v); return;
     case SCHEMA_BYTES:

@@ -18,6 +18,7 @@ static const struct { const char *reason, *text; bool no_value; } types[] = {
     [CAUSE_INTERNAL] = { "InternalError", "Internal error", true },
     [CAUSE_NAMESPACE_TERMINATING] = { "NamespaceTerminating", "", true },
     [CAUSE_RV_TOO_LARGE] = { "ResourceVersionTooLarge", "", true },
+    [CAUSE_MANAGER_CONFLICT] = { "FieldManagerConflict", "", true },
 };
 _Static_assert(ARRAY_LEN(types) == CAUSE_TYPE_MAX, "a row for each type");
 

@@ -77,7 +77,8 @@ TEST(claims)
                "Unsupported value: \"y\": supported values: \"Block\", \"Filesystem\"");
     EXPECT_STR(try_pod(a, "", "",
                        ",'volumes':[{'name':'v','ephemeral':{'volumeClaimTemplate':{'spec':{"
-                       "'accessModes':['ReadWriteOnce'],'resources':{'requests':{'storage':'1'}}}}}},"
+                       "'accessModes':['ReadWriteOnce'],"
+                       "'resources':{'requests':{'storage':'1'}}}}}},"
                        "{'name':'w',"
                        "'persistentVolumeClaim':{'claimName':'p-v'}}]", NULL),
                "spec.volumes[1].persistentVolumeClaim.claimName: Invalid value: \"p-v\": must not "
