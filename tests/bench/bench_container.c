@@ -2,7 +2,9 @@
  * does nothing: in a pod that runs, and with a pod of its own; beside `crun run` of the same program
  * and a bare clone with namespaces and exec. All take turns in one loop.
  *
- *     bench_container FOLDER CGROUP [BUNDLE]     BUNDLE: an OCI bundle for crun
+ *     bench_container FOLDER RUN-FOLDER CGROUP [BUNDLE]     BUNDLE: an OCI bundle for crun
+ *
+ * The run folder, where shims keep their state, is meant to lie in memory, as /run does.
  */
 #include <sched.h>
 #include <signal.h>
@@ -27,7 +29,7 @@ struct scene {
     struct cgroup *cg;
     struct buf cg_text;
     struct shim *shim;
-    const char *dir, *bundle;            /* bundle: of crun; NULL: without it */
+    const char *dir, *run, *bundle;      /* bundle: of crun; NULL: without it */
     char exe[512];
     bool ready, done, exited;
     unsigned n;                          /* containers made so far */
@@ -88,7 +90,7 @@ static void pod_start(struct scene *s)
     struct shim_events ev = { on_ready, on_container, on_lost, s };
     struct err err = ERR_INIT;
 
-    opts.dir = arena_printf(s->a, "%s/pod-%u", s->dir, s->n);
+    opts.dir = arena_printf(s->a, "%s/pod-%u", s->run, s->n);
     s->ready = false;
     if (driver()->start(NULL, &s->shim, s->loop, &opts, &ev, &err) < 0)
         fail_on(&err);
@@ -243,10 +245,11 @@ int main(int argc, char **argv)
         return shim_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "true") == 0)
         return 0;
-    if (argc < 3)
-        bench_fail("container", "it wants a folder and the name of a control group");
-    open_scene(&s, argv[1], argv[2]);
-    s.bundle = argc > 3 ? argv[3] : NULL;
+    if (argc < 4)
+        bench_fail("container", "it wants two folders and the name of a control group");
+    open_scene(&s, argv[1], argv[3]);
+    s.run = argv[2];
+    s.bundle = argc > 4 ? argv[4] : NULL;
     for (unsigned i = 0; i < ROUNDS; i++)
         turn(&s, took, i);
     if (s.bundle) {

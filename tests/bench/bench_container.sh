@@ -8,11 +8,13 @@ cp "$BENCH_BIN/bench_container" "$work/bundle/rootfs/bin/t"
 (cd "$work/bundle" && crun spec)
 sed -i 's|"terminal": true|"terminal": false|; s|"sh"|"/bin/t", "true"|' "$work/bundle/config.json"
 
-# crun refuses hybrid control groups whose v2 side owns a controller: there both run without that side
-private=()
+# In mounts of their own: /run in memory, as it is on a machine with an init system.
+private='mount -t tmpfs tmpfs /run && mkdir /run/pods'
+# crun refuses hybrid control groups whose v2 side owns a controller: there both run without that side.
 if ! inside crun run --bundle "$work/bundle" "inro-bench-$$" < /dev/null 2> "$work/crun.log"; then
     grep -q 'hybrid mode' "$work/crun.log" || { tail -n1 "$work/crun.log" >&2; skip "crun does not run here"; }
     say "crun refuses hybrid control groups: without their v2 side for this benchmark"
-    private=(unshare -m sh -c 'umount /sys/fs/cgroup/unified && exec "$@"' sh)
+    private="umount /sys/fs/cgroup/unified && $private"
 fi
-inside "${private[@]}" "$BENCH_BIN/bench_container" "$work/pods" "inro-bench-$$" "$work/bundle" < /dev/null
+inside unshare -m sh -c "$private && exec \"\$@\"" sh \
+    "$BENCH_BIN/bench_container" "$work/pods" /run/pods "inro-bench-$$" "$work/bundle" < /dev/null
