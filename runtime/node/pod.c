@@ -159,11 +159,14 @@ struct pod *pod_free(struct pod *p)
 
 void pod_set_object(struct pod *p, struct object *o)
 {
+    struct err err = ERR_INIT;
+
     check(str_eq(object_uid(o), p->uid));
     set_object(p, o);
     p->gone = false;
     p->volumes_stale = true;
-    pod_container_sync(p);
+    if (pod_container_sync(p) && p->recorded && pod_job_record(p, &err) < 0)
+        log_warn("pod not recorded", "pod=%s/%s why=\"%s\"", p->ns, p->name, err.msg);
     pod_touch(p);
 }
 

@@ -139,15 +139,17 @@ int pod_container_make_all(struct pod *p)
 }
 
 /* Ephemeral containers are added while the pod runs. */
-void pod_container_sync(struct pod *p)
+bool pod_container_sync(struct pod *p)
 {
     const struct pod_spec_view *s = &p->view->spec;
-    unsigned known = 0;
+    unsigned known = 0, before;
 
     for (size_t i = 0; i < p->n_containers; i++)
         known += p->containers[i].kind == POD_EPHEMERAL;
+    before = known;
     for (; known < s->n_ephemeral_containers && p->n_containers < p->cap_containers; known++)
         init(p, &p->containers[p->n_containers++], POD_EPHEMERAL, known);
+    return known > before;
 }
 
 void pod_container_free_all(struct pod *p)

@@ -72,6 +72,25 @@ static int make_env(struct pod_container *c, struct texts *t, struct err *err)
     return 0;
 }
 
+/* An ephemeral container may share the processes of another one. */
+static int join_target(struct pod_container *c, struct err *err)
+{
+    const struct pod_spec_view *s = &c->pod->view->spec;
+    struct pod_container *target;
+    const char *name;
+
+    if (c->kind != POD_EPHEMERAL)
+        return 0;
+    name = s->ephemeral_containers[c->index].target_container_name;
+    if (str_empty(name))
+        return 0;
+    target = pod_find(c->pod, name);
+    if (!target || !pod_is_running(target))
+        return err_set(err, ERR_NOT_FOUND, "failed to find target container %s", name);
+    c->plan->join_pids = arena_strdup(c->plan_arena, target->now.id);
+    return 0;
+}
+
 int pod_create_plan(struct pod_container *c, struct err *err)
 {
     struct pod *p = c->pod;
@@ -92,6 +111,8 @@ int pod_create_plan(struct pod_container *c, struct err *err)
         .mount = &c->mount, .id = c->next_id, .data = p->data, .args = &t.args, .env = &t.env,
         .memory_bytes = p->self->memory_bytes };
     if (pod_plan_make(c->plan, &c->limits, c->plan_arena, &in, err) < 0)
+        return -1;
+    if (join_target(c, err) < 0)
         return -1;
     return node_volumes_add_mounts(p->volumes, c->plan, c->plan_arena, pod_spec(c), &t.own, err);
 }

@@ -53,7 +53,7 @@ void pod_sandbox_free(struct pod *p);
 
 /* --- pod_container.c */
 int pod_container_make_all(struct pod *p);
-void pod_container_sync(struct pod *p);                  /* ephemeral ones may have come */
+bool pod_container_sync(struct pod *p);                  /* true: ephemeral ones have come */
 void pod_container_free_all(struct pod *p);
 void pod_container_tick_all(struct pod *p);
 bool pod_container_all_dead(const struct pod *p);

@@ -44,6 +44,7 @@ static const struct field plan_fields[] = {
     { "seccompProfile", F_TEXT, AT(oci_plan, seccomp_profile), 0 },
     { "oomScoreAdj", F_INT, AT(oci_plan, oom_score_adj), 0 },
     { "hostPid", F_BOOL, AT(oci_plan, host_pid), 0 },
+    { "joinPids", F_TEXT, AT(oci_plan, join_pids), 0 },
     { "hostCgroupNs", F_BOOL, AT(oci_plan, host_cgroup_ns), 0 },
     { "apparmor", F_TEXT, AT(oci_plan, apparmor), 0 },
 };

@@ -95,6 +95,7 @@ struct oci_plan {
     int oom_score_adj;
     struct { struct plan_sysctl *v; size_t len; } sysctls;          /* set by the shim for the pod */
     bool host_pid;                      /* stay in the host's process tree */
+    const char *join_pids;              /* id of a running container of the pod whose processes it shares; or NULL */
     bool host_cgroup_ns;
     const char *apparmor;               /* profile to change to at exec, or NULL */
 };

@@ -224,7 +224,8 @@ static int make_pipe(int *ours, int *its, bool we_read, struct err *err)
     return 0;
 }
 
-static int container_pipes(struct shim_box_container *c, bool with_stdin, int its[3], struct err *err)
+static int container_pipes(struct shim_box_container *c, bool with_stdin, int its[3],
+                           struct err *err)
 {
     int fd = -1;
 
@@ -252,20 +253,38 @@ static struct cgroup_limits limits_of(const struct json *v)
     };
 }
 
+/* The pod as a container sees it: with join_pids another one's PID namespace. */
+static int pod_for(struct oci_pod *out, struct shim_self *s, const struct oci_plan *p,
+                   struct err *err)
+{
+    const struct shim_box_container *target;
+
+    *out = s->pod;
+    if (str_empty(p->join_pids))
+        return 0;
+    target = shim_container_find(s, p->join_pids);
+    if (!target || target->info.state != SHIM_RUNNING || target->proc.pidfd < 0)
+        return err_set(err, ERR_NOT_FOUND, "the target container is not running");
+    out->pids = target->proc.pidfd;
+    return 0;
+}
+
 static int container_launch(struct shim_box_container *c, const struct oci_plan *p,
                             const struct json *v, struct err *err)
 {
     struct cgroup_limits limits = limits_of(json_get(v, "limits"));
     struct shim_self *s = c->self;
+    struct oci_pod pod;
     int its[3] = { -1, -1, -1 }, result;
 
-    if (shim_log_open(&c->log, json_get_str(v, "log"), json_get_int(v, "logBytes", 0),
+    if (pod_for(&pod, s, p, err) < 0 ||
+        shim_log_open(&c->log, json_get_str(v, "log"), json_get_int(v, "logBytes", 0),
                       (int)json_get_int(v, "logFiles", 0), err) < 0 ||
         cgroup_make(s->cgroup, c->group, &limits, err) < 0)
         return -1;
     result = container_pipes(c, json_get_bool(v, "stdin", false), its, err);
     if (result == 0)
-        result = oci_create(&c->proc, &s->pod, p, c->group, its, err);
+        result = oci_create(&c->proc, &pod, p, c->group, its, err);
     for (int i = 0; i < 3; i++)
         fd_close(its[i]);
     if (result < 0)
@@ -277,7 +296,8 @@ static int container_launch(struct shim_box_container *c, const struct oci_plan 
     return 0;
 }
 
-int shim_container_create(struct shim_self *s, struct imsg *m, const struct json *v, struct err *err)
+int shim_container_create(struct shim_self *s, struct imsg *m, const struct json *v,
+                          struct err *err)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(0);
     const char *id = json_get_str(v, "id");
