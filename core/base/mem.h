@@ -35,7 +35,7 @@ struct arena *arena_new(size_t cap_bytes);           /* cap 0 means ARENA_CAP_DE
 struct arena *arena_free(struct arena *a);
 CLEANUP_DEFINE(struct arena, arena_free)
 void arena_reset(struct arena *a);                   /* forgets everything, keeps one block */
-void *arena_alloc(struct arena *a, size_t bytes);    /* zeroed, 16-aligned; aborts past the cap */
+void *arena_alloc(struct arena *a, size_t bytes);    /* zeroed, for any type; aborts past the cap */
 void *arena_try(struct arena *a, size_t bytes);      /* NULL past the cap: for sizes from outside */
 char *arena_strdup(struct arena *a, const char *s);  /* NULL gives NULL */
 char *arena_strndup(struct arena *a, const char *s, size_t len);
