@@ -1,5 +1,5 @@
-/* watch_list.c: lists: of now, or of a revision the ring still reaches back to. References are gathered under the lock,
- * filters run without it.
+/* watch_list.c: lists: of now, or of a revision the ring still reaches back to. References are
+ * gathered under the lock, filters run without it.
  */
 #include "store/watch/watch_impl.h"
 
@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct gathered { struct object **v; size_t len, cap; };
+/* most: 0, or how many are wanted; further ones are only counted. */
+struct gathered { struct object **v; size_t len, cap, most, further; };
 
 static void add(struct gathered *g, struct object *o)
 {
@@ -34,15 +35,22 @@ static void gather_now(struct gathered *g, struct watch_cache *w, const struct w
 {
     const struct shelf *s = &w->shelves[o->kind->id];
     char prefix[KV_KEY_BYTES_MAX];
-    struct shelf_item *it;
-    struct shelf_at at;
+    struct shelf_at at, end;
+    size_t n;
 
     prefix_of(prefix, o);
     at = o->after && strcmp(o->after, prefix) > 0 ? watch_shelf_seek(s, o->after, true)
                                                   : watch_shelf_seek(s, prefix, false);
-    while ((it = watch_shelf_next(s, &at)) && str_starts(it->key, prefix))
+    prefix[strlen(prefix) - 1]++;            /* '/' -> '0': behind all keys of this prefix */
+    end = watch_shelf_seek(s, prefix, false);
+    n = watch_shelf_between(s, at, end);
+    for (; n > 0 && (!g->most || g->len < g->most); n--) {
+        struct shelf_item *it = watch_shelf_next(s, &at);
+
         if (!then || !map_get(then, it->key))
             add(g, it->object);
+    }
+    g->further = n;
 }
 
 /* --- the past: what each key changed since then was before its first change */
@@ -86,6 +94,8 @@ static void gather_past(struct gathered *g, struct watch_cache *w, const struct 
     const char *key;
     void *value;
 
+    if (map_len(then))                       /* these come in later, at any place */
+        g->most = 0;
     gather_now(g, w, o, then);
     for (size_t at = 0; map_next(then, &at, &key, &value);) {
         struct watch_event *e = value;
@@ -115,10 +125,11 @@ static int gather(struct gathered *g, struct watch_cache *w, const struct watch_
     return result;
 }
 
-int watch_cache_list(struct watch_list *out, struct watch_cache *w, const struct watch_list_opts *opts,
+int watch_cache_list(struct watch_list *out, struct watch_cache *w,
+                     const struct watch_list_opts *opts,
                      struct err *err)
 {
-    struct gathered g = { 0 };
+    struct gathered g = { .most = opts->keep ? 0 : opts->limit };
     size_t kept = 0, i;
 
     *out = (struct watch_list){ 0 };
@@ -135,8 +146,8 @@ int watch_cache_list(struct watch_list *out, struct watch_cache *w, const struct
             break;
         g.v[kept++] = o;
     }
-    out->more = i < g.len;
-    out->remaining = g.len - i;
+    out->remaining = g.len - i + g.further;
+    out->more = out->remaining > 0;
     for (; i < g.len; i++)
         object_unref(g.v[i]);
     out->v = g.v;

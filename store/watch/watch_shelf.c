@@ -163,3 +163,14 @@ struct shelf_item *watch_shelf_next(const struct shelf *s, struct shelf_at *at)
     }
     return at->block < s->n_blocks ? s->blocks[at->block].v[at->item++] : NULL;
 }
+
+size_t watch_shelf_between(const struct shelf *s, struct shelf_at from, struct shelf_at to)
+{
+    size_t n = 0;
+
+    if (from.block > to.block || (from.block == to.block && from.item >= to.item))
+        return 0;
+    for (size_t b = from.block; b < to.block; b++)
+        n += s->blocks[b].len;
+    return n - from.item + to.item;
+}

@@ -26,6 +26,8 @@ struct object *watch_shelf_put(struct shelf *s, const char *key, struct object *
 struct object *watch_shelf_del(struct shelf *s, const char *key);
 /* The first entry whose key is >= key (after: > key). */
 struct shelf_at watch_shelf_seek(const struct shelf *s, const char *key, bool after);
+/* How many entries lie from the one place up to the other. */
+size_t watch_shelf_between(const struct shelf *s, struct shelf_at from, struct shelf_at to);
 /* The entry there, moving on; NULL at the end. */
 struct shelf_item *watch_shelf_next(const struct shelf *s, struct shelf_at *at);
 
