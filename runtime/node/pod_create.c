@@ -34,22 +34,6 @@ static struct plan_texts texts_of(struct arena *a, const char *const *list)
     return t;
 }
 
-/* First, so that whatever sets it wins. */
-static void add_hostname(struct pod_container *c, struct plan_texts *env)
-{
-    struct plan_texts all = { 0 };
-    struct arena *a = c->plan_arena;
-
-    for (size_t i = 0; i < env->len; i++)
-        if (str_starts(env->v[i], "HOSTNAME="))
-            return;
-    plan_add_text(&all, a, arena_printf(a, "HOSTNAME=%s",
-                                        pod_files_hostname(a, c->pod->self->conf, c->pod->view)));
-    for (size_t i = 0; i < env->len; i++)
-        plan_add_text(&all, a, env->v[i]);
-    *env = all;
-}
-
 struct texts { struct plan_texts args, env, own; };
 
 static int make_env(struct pod_container *c, struct texts *t, struct err *err)
@@ -67,7 +51,6 @@ static int make_env(struct pod_container *c, struct texts *t, struct err *err)
                                                                     c->pod->view)));
     if (node_env_build(&t->env, &t->own, a, &in, err) < 0)
         return -1;
-    add_hostname(c, &t->env);
     node_env_args(&t->args, a, pod_spec(c), &t->own, &entry, &cmd);
     return 0;
 }
