@@ -18,7 +18,7 @@
 #define TRIES 500
 #define WAIT_MS 10
 
-static const char *const run_files[] = { "pods", "volumes", "addresses" };
+static const char *const run_files[] = { "pods", "volumes", "addresses", "box" };
 
 struct cleanup {
     const char *run_dir, *data_dir;
@@ -131,14 +131,14 @@ static void remove_files(struct cleanup *c)
         note(c, &err);
     if (fd_remove_tree(AT_FDCWD, pods, &err) < 0)
         note(c, &err);
+    if (shim_box_remove(c->run_dir, &err) < 0)
+        note(c, &err);
     for (size_t i = 0; i < ARRAY_LEN(run_files); i++) {
         _cleanup_(mem_freep) char *path = mem_printf("%s/%s", c->run_dir, run_files[i]);
 
         if (fd_remove_tree(AT_FDCWD, path, &err) < 0)
             note(c, &err);
     }
-    if (shim_box_remove(c->run_dir, &err) < 0)
-        note(c, &err);
     (void)rmdir(c->run_dir);                 /* others may keep something there */
 }
 

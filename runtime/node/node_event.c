@@ -207,12 +207,12 @@ static bool note(struct node_events *e, struct arena *a, const struct node_event
     return true;
 }
 
-void node_events_add(struct node_events *e, struct node_event_about about, bool warning,
+void node_events_add(struct node_events *e, const struct node_event_about *about,
                      const char *reason, const char *format, ...)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(256u << 10);
     char message[NODE_EVENT_MESSAGE_MAX + 1], now[TIMEFMT_BYTES];
-    struct text t = { warning, reason, message, now };
+    struct text t = { about->warning, reason, message, now };
     va_list args;
 
     if (!e)
@@ -221,5 +221,5 @@ void node_events_add(struct node_events *e, struct node_event_about about, bool 
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
     timefmt_rfc3339(now, env_wall_s(loop_env(e->client->loop)));
-    note(e, a, &about, &t);
+    note(e, a, about, &t);
 }

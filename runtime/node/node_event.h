@@ -19,9 +19,9 @@ struct node_events *node_events_new(struct client *c, const char *node_name);
 struct node_events *node_events_free(struct node_events *e);
 
 /* field: "spec.containers{web}" or NULL. warning: type Warning instead of Normal. */
-struct node_event_about { struct object *object; const char *field; };
-void node_events_add(struct node_events *e, struct node_event_about about, bool warning,
+struct node_event_about { struct object *object; const char *field; bool warning; };
+void node_events_add(struct node_events *e, const struct node_event_about *about,
                      const char *reason, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+    __attribute__((format(printf, 4, 5)));
 
 #endif

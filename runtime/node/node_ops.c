@@ -14,30 +14,26 @@
 
 /* --- finding */
 
-static int find_pod(struct pod **out, const struct node_self *self, const char *ns,
-                    const char *name, const char *uid, struct err *err)
+struct name { const char *ns, *pod, *uid, *container; };
+
+static struct pod *find_pod(const struct node_self *self, const struct name *n, struct err *err)
 {
-    struct pod *p = podset_find_name(self->pods, ns, name, uid);
+    struct pod *p = podset_find_name(self->pods, n->ns, n->pod, n->uid);
 
     if (!p)
-        return err_set(err, ERR_NOT_FOUND, "pod \"%s_%s\" not found", name, ns);
-    *out = p;
-    return 0;
+        err_set(err, ERR_NOT_FOUND, "pod \"%s_%s\" not found", n->pod, n->ns);
+    return p;
 }
 
-static int find(struct pod_container **out, const struct node_self *self, const char *ns,
-                const char *name, const char *container, const char *uid, struct err *err)
+static struct pod_container *find(const struct node_self *self, const struct name *n,
+                                  struct err *err)
 {
-    struct pod *p = NULL;
-    struct pod_container *c;
+    struct pod *p = find_pod(self, n, err);
+    struct pod_container *c = p ? pod_find(p, n->container) : NULL;
 
-    if (find_pod(&p, self, ns, name, uid, err) < 0)
-        return -1;
-    c = pod_find(p, container);
-    if (!c)
-        return err_set(err, ERR_NOT_FOUND, "container not found (\"%s\")", container);
-    *out = c;
-    return 0;
+    if (p && !c)
+        err_set(err, ERR_NOT_FOUND, "container not found (\"%s\")", n->container);
+    return c;
 }
 
 static const char *log_path(const struct pod_container *c, const struct pod_run *r,
@@ -50,9 +46,9 @@ static int op_container(void *ctx, const char *ns, const char *pod, const char *
                         const char *container, struct node_serve_container *out, struct arena *a,
                         struct err *err)
 {
-    struct pod_container *c = NULL;
+    struct pod_container *c = find(ctx, &(struct name){ ns, pod, uid, container }, err);
 
-    if (find(&c, ctx, ns, pod, container, uid, err) < 0)
+    if (!c)
         return -1;
     *out = (struct node_serve_container){ .running = pod_is_running(c), .tty = pod_spec(c)->tty,
                                           .with_stdin = pod_spec(c)->stdin };
@@ -65,11 +61,11 @@ static int op_container(void *ctx, const char *ns, const char *pod, const char *
 static int op_log(void *ctx, const char *ns, const char *pod, const char *container, bool previous,
                   struct node_serve_container *out, struct arena *a, struct err *err)
 {
-    struct pod_container *c = NULL;
+    struct pod_container *c = find(ctx, &(struct name){ ns, pod, "", container }, err);
     const struct pod_run *r;
     const char *reason;
 
-    if (find(&c, ctx, ns, pod, container, "", err) < 0)
+    if (!c)
         return -1;
     r = &c->now;
     if (previous)
@@ -99,9 +95,9 @@ static int op_log(void *ctx, const char *ns, const char *pod, const char *contai
 static int op_pod(void *ctx, const char *ns, const char *pod, const char *uid,
                   struct node_exec_target *out, bool *host_network, struct err *err)
 {
-    struct pod *p = NULL;
+    struct pod *p = find_pod(ctx, &(struct name){ ns, pod, uid, NULL }, err);
 
-    if (find_pod(&p, ctx, ns, pod, uid, err) < 0)
+    if (!p)
         return -1;
     if (!p->shim || !p->shim_ready || p->shim_lost)
         return err_set(err, ERR_INVALID, "pod \"%s_%s\" is not running", pod, ns);

@@ -196,7 +196,7 @@ void pod_fail(struct pod *p, const char *reason, const char *format, ...)
     va_end(args);
     p->fail_reason = reason;
     p->fail_message = mem_strdup(text);
-    pod_event(p, NULL, true, reason, "%s", text);
+    pod_warn(p, NULL, reason, "%s", text);
 }
 
 bool pod_wants_end(const struct pod *p)
@@ -263,7 +263,17 @@ const char *pod_ip(const struct pod *p)
     return p->has_lease ? p->lease.ip : "";
 }
 
-void pod_event(struct pod *p, const struct pod_container *c, bool warning, const char *reason,
+static void add_event(struct pod *p, const struct pod_container *c, bool warning,
+                      const char *reason, const char *text)
+{
+    node_events_add(p->self->events,
+                    &(struct node_event_about){ .object = p->object,
+                                                .field = c ? c->field : NULL,
+                                                .warning = warning },
+                    reason, "%s", text);
+}
+
+void pod_event(struct pod *p, const struct pod_container *c, const char *reason,
                const char *format, ...)
 {
     char text[NODE_EVENT_MESSAGE_MAX + 1];
@@ -272,9 +282,19 @@ void pod_event(struct pod *p, const struct pod_container *c, bool warning, const
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    node_events_add(p->self->events,
-                    (struct node_event_about){ .object = p->object, .field = c ? c->field : NULL },
-                    warning, reason, "%s", text);
+    add_event(p, c, false, reason, text);
+}
+
+void pod_warn(struct pod *p, const struct pod_container *c, const char *reason,
+              const char *format, ...)
+{
+    char text[NODE_EVENT_MESSAGE_MAX + 1];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    add_event(p, c, true, reason, text);
 }
 
 struct node_env_facts pod_facts(struct pod *p)

@@ -171,8 +171,11 @@ const struct container_view *pod_spec(const struct pod_container *c);
 bool pod_is_running(const struct pod_container *c);      /* its process is there */
 const char *pod_ip(const struct pod *p);                 /* "" when it has none yet */
 bool pod_is_stopping(const struct pod *p);
-void pod_event(struct pod *p, const struct pod_container *c, bool warning, const char *reason,
-               const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* Events of type Normal and Warning; c NULL: of the pod as a whole. */
+void pod_event(struct pod *p, const struct pod_container *c, const char *reason,
+               const char *format, ...) __attribute__((format(printf, 4, 5)));
+void pod_warn(struct pod *p, const struct pod_container *c, const char *reason,
+              const char *format, ...) __attribute__((format(printf, 4, 5)));
 const char *pod_key(const struct pod *p, char out[OBJECT_KEY_BYTES]);    /* "name_ns(uid)" */
 /* For probes, hooks and streams; false when it does not run. */
 bool pod_target(struct pod_container *c, struct node_exec_target *out);

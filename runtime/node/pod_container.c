@@ -118,7 +118,7 @@ static void flip_pull(struct pod_container *c)
     }
     message = mem_printf("Back-off pulling image \"%s\": ErrImagePull: %s", pod_spec(c)->image,
                          c->waiting_message);
-    pod_event(c->pod, c, false, "BackOff", "Back-off pulling image \"%s\"", pod_spec(c)->image);
+    pod_event(c->pod, c, "BackOff", "Back-off pulling image \"%s\"", pod_spec(c)->image);
     set_waiting(c, "ImagePullBackOff", message);
     mem_free(message);
 }
@@ -148,14 +148,14 @@ static void on_pulling(void *ctx)
 {
     struct pod_container *c = ctx;
 
-    pod_event(c->pod, c, false, "Pulling", "Pulling image \"%s\"", pod_spec(c)->image);
+    pod_event(c->pod, c, "Pulling", "Pulling image \"%s\"", pod_spec(c)->image);
 }
 
 static void on_no_secrets(void *ctx, const char *names)
 {
     struct pod_container *c = ctx;
 
-    pod_event(c->pod, c, true, "FailedToRetrieveImagePullSecret",
+    pod_warn(c->pod, c, "FailedToRetrieveImagePullSecret",
               "Unable to retrieve some image pull secrets (%s); attempting to pull the image may "
               "not succeed.", names);
 }
@@ -165,13 +165,13 @@ static void tell_pulled(struct pod_container *c, const struct node_images_result
     char pull[TIMEFMT_BYTES], all[TIMEFMT_BYTES];
 
     if (r->end == NODE_IMAGES_THERE) {
-        pod_event(c->pod, c, false, "Pulled", "Container image \"%s\" already present on machine "
+        pod_event(c->pod, c, "Pulled", "Container image \"%s\" already present on machine "
                   "and can be accessed by the pod", pod_spec(c)->image);
         return;
     }
     timefmt_duration(pull, r->pull_ms * 1000000);
     timefmt_duration(all, r->all_ms * 1000000);
-    pod_event(c->pod, c, false, "Pulled", "Successfully pulled image \"%s\" in %s (%s including "
+    pod_event(c->pod, c, "Pulled", "Successfully pulled image \"%s\" in %s (%s including "
               "waiting). Image size: %" PRId64 " bytes.", pod_spec(c)->image, pull, all,
               r->image->size_bytes);
 }
@@ -203,24 +203,24 @@ static enum sm_next pull_failed(struct pod_container *c, enum node_images_end en
     case NODE_IMAGES_NEVER:
         snprintf(text, sizeof(text),
                  "Container image \"%s\" is not present with pull policy of Never", image);
-        pod_event(c->pod, c, true, "ErrImageNeverPull", "%s", text);
-        pod_event(c->pod, c, true, "Failed", "Error: ErrImageNeverPull");
+        pod_warn(c->pod, c, "ErrImageNeverPull", "%s", text);
+        pod_warn(c->pod, c, "Failed", "Error: ErrImageNeverPull");
         return put_off(c, "ErrImageNeverPull", text, POD_BACKOFF_MIN_MS);
     case NODE_IMAGES_BAD_NAME:
         snprintf(text, sizeof(text), "Failed to apply default image tag \"%s\": %s", image,
                  c->op.err.msg);
-        pod_event(c->pod, c, true, "InspectFailed", "%s", text);
-        pod_event(c->pod, c, true, "Failed", "Error: InvalidImageName");
+        pod_warn(c->pod, c, "InspectFailed", "%s", text);
+        pod_warn(c->pod, c, "Failed", "Error: InvalidImageName");
         return put_off(c, "InvalidImageName", text, POD_BACKOFF_MAX_MS);
     case NODE_IMAGES_BROKEN:
         snprintf(text, sizeof(text), "Failed to inspect image \"%s\": %s", image, c->op.err.msg);
-        pod_event(c->pod, c, true, "InspectFailed", "%s", text);
-        pod_event(c->pod, c, true, "Failed", "Error: ImageInspectError");
+        pod_warn(c->pod, c, "InspectFailed", "%s", text);
+        pod_warn(c->pod, c, "Failed", "Error: ImageInspectError");
         return put_off(c, "ImageInspectError", text, c->pull_backoff_ms);
     default:
-        pod_event(c->pod, c, true, "Failed", "Failed to pull image \"%s\": %s", image,
+        pod_warn(c->pod, c, "Failed", "Failed to pull image \"%s\": %s", image,
                   c->op.err.msg);
-        pod_event(c->pod, c, true, "Failed", "Error: ErrImagePull");
+        pod_warn(c->pod, c, "Failed", "Error: ErrImagePull");
         return put_off(c, "ErrImagePull", c->op.err.msg, c->pull_backoff_ms);
     }
 }
@@ -270,7 +270,7 @@ static enum sm_next step_config(void *owner)
         c->config_backoff_ms = 0;
         return go(c, POD_C_CREATE);
     }
-    pod_event(c->pod, c, true, "Failed", "Error: %s", err.msg);
+    pod_warn(c->pod, c, "Failed", "Error: %s", err.msg);
     pod_volume_ask_again(c->pod);
     pod_backoff(&c->config_backoff_ms, POD_RETRY_MIN_MS, POD_RETRY_MAX_MS);
     return put_off(c, "CreateContainerConfigError", err.msg, c->config_backoff_ms);
@@ -292,7 +292,7 @@ static enum sm_next create_failed(struct pod_container *c)
         return give_up(c);
     log_warn("container not created", "pod=%s/%s container=%s why=\"%s\"", c->pod->ns,
              c->pod->name, c->name, err.msg);
-    pod_event(c->pod, c, true, "Failed", "Error: %s", err.msg);
+    pod_warn(c->pod, c, "Failed", "Error: %s", err.msg);
     pod_create_undo(c);
     pod_backoff(&c->config_backoff_ms, POD_RETRY_MIN_MS, POD_RETRY_MAX_MS);
     return put_off(c, "CreateContainerError", err.msg, c->config_backoff_ms);
@@ -300,7 +300,7 @@ static enum sm_next create_failed(struct pod_container *c)
 
 static enum sm_next start_failed(struct pod_container *c)
 {
-    pod_event(c->pod, c, true, "Failed", "Error: %s", c->op.err.msg);
+    pod_warn(c->pod, c, "Failed", "Error: %s", c->op.err.msg);
     if (!c->now.ended) {
         c->now.ended = true;
         c->now.exit_code = 128;
@@ -339,7 +339,7 @@ static enum sm_next step_create(void *owner)
         if (c->stage == 2) {
             pod_create_done(c);
             c->config_backoff_ms = 0;
-            pod_event(c->pod, c, false, "Created", "Container created");
+            pod_event(c->pod, c, "Created", "Container created");
             return go(c, POD_C_START);
         }
     }
@@ -379,7 +379,7 @@ static enum sm_next step_start(void *owner)
     c->now.started = true;
     if (!c->now.started_ns)
         c->now.started_ns = env_wall_us(p->self->clock) * 1000;
-    pod_event(p, c, false, "Started", "Container started");
+    pod_event(p, c, "Started", "Container started");
     log_info("container started", "pod=%s/%s container=%s attempt=%u", p->ns, p->name, c->name,
              c->now.attempt);
     return go(c, c->now.ended ? POD_C_EXITED : POD_C_RUN);
@@ -485,7 +485,7 @@ static enum sm_next step_exited(void *owner)
                       pod_key(p, key));
     set_waiting(c, "CrashLoopBackOff", text);
     mem_free(text);
-    pod_event(p, c, true, "BackOff", "Back-off restarting failed container %s in pod %s", c->name,
+    pod_warn(p, c, "BackOff", "Back-off restarting failed container %s in pod %s", c->name,
               key);
     return SM_AGAIN;
 }

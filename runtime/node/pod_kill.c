@@ -38,13 +38,13 @@ static void begin(struct pod_container *c)
         c->kill.grace_ms = pod_grace_ms(p);
         if (p->stop_since_ms)
             c->kill.grace_ms -= c->kill.since_ms - p->stop_since_ms;
-        pod_event(p, c, false, "Killing", "Stopping container %s", c->name);
+        pod_event(p, c, "Killing", "Stopping container %s", c->name);
         if (c->probes)
             probe_set_stop(c->probes);
         return;
     }
     c->kill.grace_ms = c->stop_grace_ms >= 0 ? c->stop_grace_ms : pod_grace_ms(p);
-    pod_event(p, c, false, "Killing", "Container %s %s, will be restarted", c->name, c->stop_why);
+    pod_event(p, c, "Killing", "Container %s %s, will be restarted", c->name, c->stop_why);
 }
 
 static void on_hook(void *ctx, const struct err *err)
@@ -54,7 +54,7 @@ static void on_hook(void *ctx, const struct err *err)
     pod_hook_over(c);
     c->kill.hook_over = true;
     if (err)
-        pod_event(c->pod, c, true, "FailedPreStopHook", "%s", err->msg);
+        pod_warn(c->pod, c, "FailedPreStopHook", "%s", err->msg);
     pod_touch(c->pod);
 }
 

@@ -42,7 +42,7 @@ static enum sm_next go(struct pod *p, unsigned to)
 /* What was begun is undone, and tried again later. */
 static enum sm_next retry(struct pod *p, const char *reason, const char *format)
 {
-    pod_event(p, NULL, true, reason, format, p->op.err.msg);
+    pod_warn(p, NULL, reason, format, p->op.err.msg);
     log_warn("pod not started", "pod=%s/%s step=%s why=\"%s\"", p->ns, p->name, sm_name(&p->sm),
              p->op.err.msg);
     p->again = true;
@@ -181,7 +181,7 @@ static enum sm_next step_run(void *owner)
 
     p->backoff_ms = 0;
     if (p->shim_lost) {
-        pod_event(p, NULL, false, "SandboxChanged",
+        pod_event(p, NULL, "SandboxChanged",
                   "Pod sandbox changed, it will be killed and re-created.");
         pod_sandbox_lost(p);
         p->again = true;

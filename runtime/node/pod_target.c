@@ -70,7 +70,7 @@ static void on_post_start(void *ctx, const struct err *err)
     pod_hook_over(c);
     c->post_start_over = true;
     if (err) {
-        pod_event(c->pod, c, true, "FailedPostStartHook", "PostStartHook failed");
+        pod_warn(c->pod, c, "FailedPostStartHook", "PostStartHook failed");
         log_warn("postStart failed", "pod=%s/%s container=%s why=\"%s\"", c->pod->ns,
                  c->pod->name, c->name, err->msg);
         pod_container_stop(c, "failed its postStart hook", POD_GRACE_SPEC);
@@ -98,7 +98,7 @@ static void on_probe_event(void *ctx, const char *reason, const char *message)
 {
     struct pod_container *c = ctx;
 
-    pod_event(c->pod, c, true, reason, "%s", message);
+    pod_warn(c->pod, c, reason, "%s", message);
 }
 
 static void start_probes(struct pod_container *c, const struct node_exec_target *target)

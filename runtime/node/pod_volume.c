@@ -58,7 +58,7 @@ static void on_kept(void *ctx, const struct err *err)
         p->volumes_backoff_ms = 0;
         return;
     }
-    pod_event(p, NULL, true, "FailedMount", "%s", err->msg);
+    pod_warn(p, NULL, "FailedMount", "%s", err->msg);
     node_ref_set_refresh(p->refs, 0);
     p->volumes_again_ms = pod_now_ms(p) +
                           pod_backoff(&p->volumes_backoff_ms, POD_RETRY_MIN_MS, POD_RETRY_MAX_MS);

@@ -6,8 +6,8 @@
  *     fake_shims_exit(f, "web", 1);            the container of this name in its note ends
  *
  * As the real ones: answers come from the loop, in order, each once; a shim outlives its handle and
- * is found again by its directory. Two live shims of one directory, or two running containers of one
- * name in one shim, stop the test: something was started twice.
+ * is found again by its directory. Two live shims of one directory, or two running containers of
+ * one name in one shim, stop the test: something was started twice.
  */
 #ifndef TESTS_FAKE_FAKE_SHIM_H
 #define TESTS_FAKE_FAKE_SHIM_H
