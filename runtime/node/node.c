@@ -17,6 +17,7 @@
 #include "runtime/node/node_images.h"
 #include "runtime/node/node_object.h"
 #include "runtime/node/node_ops.h"
+#include "runtime/node/node_peers.h"
 #include "runtime/node/node_ports.h"
 #include "runtime/node/node_ref.h"
 #include "runtime/node/node_serve.h"
@@ -39,6 +40,7 @@ struct node {
     char **applets;
     struct informer *services;
     struct node_ports *ports;
+    struct node_peers *peers;
     struct loop_timer cidr_timer, net_timer, prepare_timer;
     bool prepared, net_up, net_busy, own_shims;
     char *trouble;
@@ -68,6 +70,8 @@ static void update(struct node *n)
         node_object_set_trouble(n->self.node_object, n->self.network_ready ? NULL : n->trouble);
     if ((n->self.network_ready && !was) || (n->self.prepared && !had))
         podset_touch_all(n->self.pods);
+    if (n->self.network_ready && n->peers)
+        node_peers_touch(n->peers);
 }
 
 static void set_trouble(struct node *n, const char *format, const char *why)
@@ -312,6 +316,7 @@ static int open_parts(struct node *n, const struct node_opts *o, struct err *err
         node_object_new(&s->node_object, s, &object, err) < 0)
         return -1;
     s->services = n->services;
+    n->peers = node_peers_new(s, node_object_all(s->node_object));
     set_room(n);
     set_trouble(n, NET_TROUBLE, "not initialized");
     node_object_set_trouble(s->node_object, n->trouble);
@@ -383,6 +388,7 @@ struct node *node_free(struct node *n)
     s->serve = node_serve_free(s->serve);
     s->pods = podset_free(s->pods);
     n->ports = node_ports_free(n->ports);
+    n->peers = node_peers_free(n->peers);
     s->node_object = node_object_free(s->node_object);
     s->images = node_images_free(s->images);
     s->refs = s->refs ? node_ref_cache_free(s->refs) : NULL;

@@ -6,8 +6,6 @@
  */
 #include "runtime/node/node_object.h"
 
-#include <stdio.h>
-
 #include "core/base/check.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
@@ -328,7 +326,8 @@ static void on_change(struct object *before, struct object *after, void *ctx)
     struct node_object *n = ctx;
     const char *cidr = after ? node_view(after)->spec.pod_cidr : n->cidr;
 
-    (void)before;
+    if (!str_eq(object_name(after ? after : before), n->self->conf->name))
+        return;
     if (!after && n->registered) {
         log_warn("the node object was deleted", "node=%s", n->self->conf->name);
         register_soon(n, NODE_RETRY_MS);
@@ -424,17 +423,14 @@ void node_object_look(struct node_object *n)
 int node_object_new(struct node_object **out, struct node_self *self,
                     const struct node_object_opts *o, struct err *err)
 {
-    char select[300];
     struct node_object *n = NEW(struct node_object);
 
     n->self = self;
     n->opts = *o;
     node_facts_read(&n->facts, self->conf->data_dir);
     node_facts_pressure(&n->pressure, &n->facts, self->conf->data_dir);
-    snprintf(select, sizeof(select), "metadata.name=%s", self->conf->name);
     if (informer_new(&n->informer, self->client,
-                     &(struct informer_opts){ .kind = kind_node(), .field_selector = select },
-                     err) < 0) {
+                     &(struct informer_opts){ .kind = kind_node() }, err) < 0) {
         mem_free(n);
         return -1;
     }
@@ -483,6 +479,11 @@ void node_object_set_trouble(struct node_object *n, const char *why)
 bool node_object_says_ready(const struct node_object *n)
 {
     return n->registered && n->ready_sent && !n->trouble;
+}
+
+struct informer *node_object_all(struct node_object *n)
+{
+    return n->informer;
 }
 
 const struct node_facts *node_object_facts(const struct node_object *n)

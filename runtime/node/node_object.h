@@ -31,6 +31,7 @@ struct node_object *node_object_free(struct node_object *n);
 struct object *node_object_get(const struct node_object *n);     /* borrowed; NULL: not there yet */
 /* Why pods cannot start now; NULL: they can. Becomes the Ready condition. */
 void node_object_set_trouble(struct node_object *n, const char *why);
+struct informer *node_object_all(struct node_object *n);         /* every Node */
 void node_object_look(struct node_object *n);                    /* images changed: soon */
 bool node_object_says_ready(const struct node_object *n);
 const struct node_facts *node_object_facts(const struct node_object *n);
