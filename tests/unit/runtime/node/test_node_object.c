@@ -1,6 +1,7 @@
 /* test_node_object.c -- registering, status, lease, Events: what reaches the cluster, and how often. */
 #include <sys/stat.h>
 
+#include "gen/views.h"
 #include "runtime/node/node_conf.h"
 #include "runtime/node/node_event.h"
 #include "runtime/node/node_object.h"

@@ -16,8 +16,8 @@ struct bench {
     struct err err;
 };
 
-/* The pod's spec and its container, in JSON. */
-static int make(struct bench *b, const char *spec, const char *container)
+/* The image's user; the pod's spec and its container, in JSON. */
+static int make_as(struct bench *b, const char *user, const char *spec, const char *container)
 {
     static char *lower[] = { "/low", NULL };
     struct image_mount mount = { .lower = lower, .n = 1 };
@@ -28,7 +28,7 @@ static int make(struct bench *b, const char *spec, const char *container)
 
     *b = (struct bench){ .a = arena_new(0), .err = ERR_INIT };
     b->image = (struct image){ .id = "i", .names = none, .digests = none, .entrypoint = none,
-                               .cmd = none, .env = none, .workdir = "/w", .user = "",
+                               .cmd = none, .env = none, .workdir = "/w", .user = user,
                                .stop_signal = "", .layers = none };
     text = arena_printf(b->a, "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\","
                         "\"namespace\":\"n\",\"uid\":\"u\"},\"spec\":{%s%s\"containers\":[{\"name\":"
@@ -45,6 +45,11 @@ static int make(struct bench *b, const char *spec, const char *container)
                                .data = "/data/pods/u", .args = &args, .env = &env,
                                .memory_bytes = 1ll << 30 };
     return pod_plan_make(&b->plan, &b->limits, b->a, &in, &b->err);
+}
+
+static int make(struct bench *b, const char *spec, const char *container)
+{
+    return make_as(b, "", spec, container);
 }
 
 static void done(struct bench *b)
@@ -139,8 +144,7 @@ TEST(what_cannot_be_honoured_is_an_error)
     for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
         struct bench b;
 
-        b.err = ERR_INIT;
-        EXPECT_EQ(make(&b, "", refusals[i].container), -1);
+        EXPECT_EQ(make_as(&b, refusals[i].user, "", refusals[i].container), -1);
         EXPECT_STR(b.err.msg, refusals[i].message);
         done(&b);
     }
