@@ -16,7 +16,8 @@ struct state {
     uint32_t base;                       /* the first address of the cluster's network */
     uint32_t n_parts;
     uint32_t next;                       /* where the search for a free part begins */
-    struct map *given;                   /* "10.42.1.0/24" -> name of the node */
+    struct map *given;                   /* "10.42.1.0/24" -> char *: name of the node */
+    struct map *of;                      /* and back */
 };
 
 /* "a.b.c.d/n"; -1 when it is none. */
@@ -41,54 +42,66 @@ static void part_text(const struct state *s, uint32_t i, char out[32])
              CONTROL_NODE_PREFIX);
 }
 
+static void release(struct state *s, const char *node)
+{
+    char *cidr = map_del(s->of, node);
+
+    if (!cidr)
+        return;
+    mem_free(map_del(s->given, cidr));
+    mem_free(cidr);
+}
+
+static void reserve(struct state *s, const char *node, const char *cidr)
+{
+    release(s, node);
+    mem_free(map_put(s->given, cidr, mem_strdup(node)));
+    mem_free(map_put(s->of, node, mem_strdup(cidr)));
+}
+
 /* --- keys */
 
 static void on_node(struct controller *c, struct object *before, struct object *after)
 {
     struct state *s = c->state;
-    const char *cidr = node_view(after ? after : before)->spec.pod_cidr;
+    const char *cidr = after ? node_view(after)->spec.pod_cidr : "";
 
     if (!s->n_parts)
         return;
-    if (!after) {
-        const char *owner = str_empty(cidr) ? NULL : map_get(s->given, cidr);
-
-        if (owner && str_eq(owner, object_name(before)))
-            mem_free(map_del(s->given, cidr));
-        return;
-    }
-    if (str_empty(cidr))
+    if (!after)
+        release(s, object_name(before));
+    else if (str_empty(cidr))
         control_enqueue_object(c, after);
     else if (!map_get(s->given, cidr))
-        map_put(s->given, cidr, mem_strdup(object_name(after)));
+        reserve(s, object_name(after), cidr);
 }
 
 /* --- the pass */
 
-static bool take_free(struct state *s, const char *node, char out[32])
+/* What was given to this node before stays its own: the answer may have been lost, and the write
+ * not. */
+static const char *part_for(struct state *s, const char *node)
 {
-    for (uint32_t i = 0; i < s->n_parts; i++) {
+    const char *kept = map_get(s->of, node);
+    char text[32];
+
+    for (uint32_t i = 0; !kept && i < s->n_parts; i++) {
         uint32_t at = (s->next + i) % s->n_parts;
 
-        part_text(s, at, out);
-        if (map_get(s->given, out))
+        part_text(s, at, text);
+        if (map_get(s->given, text))
             continue;
-        map_put(s->given, out, mem_strdup(node));
+        reserve(s, node, text);
         s->next = at;
-        return true;
+        kept = map_get(s->of, node);
     }
-    return false;
+    return kept;
 }
 
 static void on_given(struct pass *p, const struct client_result *r, void *arg)
 {
-    struct state *s = p->c->state;
-    const char *cidr = arg;
-
-    if (client_ok(r))
-        return;
-    mem_free(map_del(s->given, cidr));
-    if (r->code != 404)
+    (void)arg;
+    if (!client_ok(r) && r->code != 404)
         control_fail(p);
 }
 
@@ -97,11 +110,12 @@ static void reconcile(struct pass *p)
     struct state *s = p->c->state;
     struct object *node = control_get(p, kind_node());
     struct json *patch, *spec, *meta;
-    char cidr[32];
+    const char *cidr;
 
     if (!node || !str_empty(node_view(node)->spec.pod_cidr))
         return;
-    if (!take_free(s, p->name, cidr)) {
+    cidr = part_for(s, p->name);
+    if (!cidr) {
         recorder_warning(p->c->events, node, "CIDRNotAvailable", "Node %s status is now: "
                          "CIDRNotAvailable", p->name);
         control_fail(p);
@@ -113,7 +127,7 @@ static void reconcile(struct pass *p)
     spec = json_ensure_object(p->a, patch, "spec");
     json_set_str(p->a, spec, "podCIDR", cidr);
     json_append(p->a, json_ensure_array(p->a, spec, "podCIDRs"), json_str(p->a, cidr));
-    control_patch_merge(p, node, patch, on_given, arena_strdup(p->a, cidr));
+    control_patch_merge(p, node, patch, on_given, NULL);
 }
 
 static int init(struct controller *c, struct err *err)
@@ -123,6 +137,7 @@ static int init(struct controller *c, struct err *err)
     unsigned prefix;
 
     s->given = map_new();
+    s->of = map_new();
     c->state = s;
     if (!net)
         return 0;
@@ -134,7 +149,7 @@ static int init(struct controller *c, struct err *err)
     return 0;
 }
 
-static void free_name(void *p)
+static void free_text(void *p)
 {
     mem_free(p);
 }
@@ -145,7 +160,8 @@ static void stop(struct controller *c)
 
     if (!s)
         return;
-    map_free(s->given, free_name);
+    map_free(s->given, free_text);
+    map_free(s->of, free_text);
     c->state = mem_free(s);
 }
 

@@ -317,6 +317,8 @@ static void manage(struct pass *p)
     struct run *run = p->data;
     int64_t active = 0;
 
+    if (p->failed)
+        return;                          /* a pod could not be taken or let go: count anew */
     for (size_t i = 0; i < run->pods.len; i++)
         active += podstate_active(run->pods.v[i]);
     run->diff = active - run->view->spec.replicas;
