@@ -138,6 +138,7 @@ bool control_is_terminating_ns(const struct client_result *r);   /* refused: its
 /* --- the table (control.c): one row each */
 extern const struct control_def deployment_control, replicaset_control, sactl_control,
     rootca_control, endpointslice_control, gcowner_control, nsctl_control, eventttl_control,
-    nodelife_control, nodecidr_control, nodeevict_control, podgc_control;
+    nodelife_control, nodecidr_control, nodeevict_control, podgc_control,
+    tokenctl_control;
 
 #endif

@@ -96,3 +96,40 @@ TEST(events_are_kept_for_an_hour)
     EXPECT_EQ(fake_client_count(b.f, kind_event()), 0);
     box_deinit(&b);
 }
+
+#define TOKEN_SECRET \
+    "apiVersion: v1\nkind: Secret\nmetadata: {name: t, annotations: " \
+    "{kubernetes.io/service-account.name: sa}}\ntype: kubernetes.io/service-account-token\n"
+
+TEST(token_secrets_are_filled_and_go_with_their_account)
+{
+    struct box b;
+    struct json *tree;
+
+    box_init(&b);
+    fake_client_put(b.f, "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: sa}\n");
+    fake_client_put(b.f, TOKEN_SECRET);
+    box_settle(&b);
+    tree = box_tree(&b, kind_secret(), "t");
+    EXPECT_STR(json_get_str(json_path(tree, "metadata.annotations"),
+                            "kubernetes.io/service-account.uid"),
+               object_uid(fake_client_get(b.f, kind_service_account(), "default", "sa")));
+    EXPECT_STR(json_get_str(json_get(tree, "data"), "ca.crt"), "UEVN");
+    EXPECT_STR(json_get_str(json_get(tree, "data"), "namespace"), "ZGVmYXVsdA==");
+    EXPECT_MEM(json_get_str(json_get(tree, "data"), "token"), "dG9rZW4t", 8);    /* "token-" */
+    fake_client_drop(b.f, kind_service_account(), "default", "sa");
+    box_settle(&b);
+    EXPECT(!fake_client_get(b.f, kind_secret(), "default", "t"));
+    box_deinit(&b);
+}
+
+TEST(token_secrets_without_account_go)
+{
+    struct box b;
+
+    box_init(&b);
+    fake_client_put(b.f, TOKEN_SECRET);
+    box_settle(&b);
+    EXPECT(!fake_client_get(b.f, kind_secret(), "default", "t"));
+    box_deinit(&b);
+}
