@@ -24,12 +24,13 @@ done
 rm -rf "$root"/usr/share/{doc,man,lintian,bash-completion} "$root"/usr/lib/*/{gconv,audit}
 mkdir -p "$root"/{run,tmp,proc,sys,dev} "$root"/var/{log/nginx,lib/nginx,cache} "$root/usr/share/nginx/html"
 chmod 1777 "$root/tmp"
-printf 'root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/var/www:/bin/sh\n' > "$root/etc/passwd"
-printf 'root:x:0:\nwww-data:x:33:\n' > "$root/etc/group"
+printf 'root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/var/www:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n' > "$root/etc/passwd"
+printf 'root:x:0:\nwww-data:x:33:\nnogroup:x:65534:\n' > "$root/etc/group"
 
 # nginx_conf FILE SERVER-BLOCK
 nginx_conf() {
     cat > "$1" <<C
+user www-data;
 worker_processes 1;
 error_log /dev/stderr warn;
 pid /run/nginx.pid;

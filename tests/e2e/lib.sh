@@ -37,6 +37,8 @@ check() {
     sed 's/^/    /' <<< "$text" | tail -n 30
     return 1
 }
+# need WHAT COMMAND...: a check without which the rest makes no sense
+need() { check "$@" || { tail -n 20 "$work/$node/log"; e2e_end; }; }
 # eventually SECONDS COMMAND...: until it succeeds; its last output stays
 eventually() {
     local end=$(($(date +%s%3N) + $1 * 1000)) text status; shift
@@ -92,9 +94,9 @@ server_is_ready() { [ "$(k -n default get --raw /readyz 2>&1)" = ok ]; }
 node_is_ready() { [ "$(k get node "$1" -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}')" = True ]; }
 server_start() {
     server_launch "$@"
-    check "server of $1 is ready" eventually 20 server_is_ready || tail -n 20 "$work/$1/log"
+    need "server of $1 is ready" eventually 20 server_is_ready
     case " $* " in *" --disable-agent "*) ;; *)
-        check "node $1 is ready" eventually 20 node_is_ready "$1" || tail -n 20 "$work/$1/log" ;;
+        need "node $1 is ready" eventually 20 node_is_ready "$1" ;;
     esac
 }
 # server_stop NODE [SIGNAL]: waits for its end

@@ -11,17 +11,17 @@ story=$here/story
 
 # --- 1: a Pod
 check "apply pod" k apply -f "$story/1-pod.yaml"
-check "pod is ready" eventually 20 pod_ready nginx
+need "pod is ready" eventually 20 pod_ready nginx
 check "pod answers" says proxy inside n1 curl -s "http://$(pod_ip nginx)/proxy"
 check "get pods shows it" says "1/1     Running" k get pods
-check "describe shows its events" says "Started container nginx" k describe pod nginx
+check "describe shows its events" says "Container started" k describe pod nginx
 check "logs" eventually 5 says "GET /proxy" k logs nginx
 check "delete waits" k delete -f "$story/1-pod.yaml" --wait --timeout=20s
 check "it is gone" says NotFound k get pod nginx
 
 # --- 2: two containers, one network
 check "apply sidecar" k apply -f "$story/2-sidecar.yaml"
-check "sidecar: wait" k wait --for=condition=Ready pod/foo-instance-1 --timeout=20s
+need "sidecar: wait" k wait --for=condition=Ready pod/foo-instance-1 --timeout=20s
 check "sidecar: the proxy reaches the app over localhost" \
     says "foo-instance-1 app 0.3.2" inside n1 curl -s "http://$(pod_ip foo-instance-1)/"
 check "sidecar: two of two" says "2/2     Running" k get pods
@@ -29,7 +29,7 @@ check "sidecar: delete" k delete -f "$story/2-sidecar.yaml" --wait --timeout=20s
 
 # --- 3: a Deployment: 10, 3, 20
 check "apply deployment" k apply -f "$story/3-deployment.yaml"
-check "rollout of 10" k rollout status deployment/foo-deployment-1 --timeout=60s
+need "rollout of 10" k rollout status deployment/foo-deployment-1 --timeout=60s
 check "10 pods run" eventually 20 pods_running app=foo 10
 check "scale to 3" k scale deployment/foo-deployment-1 --replicas=3
 check "3 pods run" eventually 40 pods_running app=foo 3
@@ -39,7 +39,7 @@ check "20 pods run" eventually 60 pods_running app=foo 20
 # --- 4: a Service, by its name, reaching every endpoint
 check "apply service" k apply -f "$story/4-service.yaml"
 check "a pod to ask from" k run client --image=inro.local/box --restart=Never --command -- sleep 3600
-check "client runs" eventually 10 pod_ready client
+need "client runs" eventually 10 pod_ready client
 seen_pods() {
     local n
     n=$(k exec client -- sh -c 'i=0; while [ $i -lt 200 ]; do fetch http://foo.default.svc.cluster.local/; i=$((i+1)); done' |
