@@ -22,6 +22,7 @@
 #include "gen/views.h"
 #include "runtime/node/node_env.h"
 #include "runtime/node/node_exec.h"
+#include "runtime/node/node_listen.h"
 #include "runtime/node/node_self.h"
 
 struct node_hook;
@@ -103,6 +104,7 @@ struct pod_container {
     struct pod_kill kill;
     bool post_start_over;
     bool was_started, was_ready;         /* by the API's status, when adopted */
+    struct node_listen_ports serves;     /* TCP: spec.ports, else what the image exposes */
     struct probe_set *probes;
     struct node_hook *hook;              /* postStart or preStop on its way */
     struct object *hook_object;          /* whose handler it runs */

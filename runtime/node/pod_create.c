@@ -189,6 +189,27 @@ static void drop_run(struct pod_container *c, const struct pod_run *r, bool with
     pod_job_drop_run(c, r, with_log);
 }
 
+/* The TCP ports that this run is known to serve. On the host's network others listen too: none. */
+static void note_ports(struct pod_container *c)
+{
+    const struct container_view *v = pod_spec(c);
+
+    c->serves.n = 0;
+    if (c->pod->view->spec.host_network || c->kind == POD_EPHEMERAL)
+        return;
+    for (unsigned i = 0; i < v->n_ports; i++)
+        if (!*v->ports[i].protocol || str_eq(v->ports[i].protocol, "TCP"))
+            node_listen_add(&c->serves, (uint16_t)v->ports[i].container_port);
+    for (const char *const *p = c->im->exposed_ports; !v->n_ports && *p; p++) {
+        unsigned port;
+        char protocol[8] = "tcp";
+
+        if (sscanf(*p, "%u/%7s", &port, protocol) >= 1 && port <= UINT16_MAX &&
+            str_eq(protocol, "tcp"))
+            node_listen_add(&c->serves, (uint16_t)port);
+    }
+}
+
 void pod_create_done(struct pod_container *c)
 {
     if (!c->next_id[0] || str_eq(c->now.id, c->next_id)) {
@@ -208,6 +229,7 @@ void pod_create_done(struct pod_container *c)
     c->image = mem_strdup(pod_spec(c)->image);
     c->image_id = mem_strdup(c->im->digests[0] ? c->im->digests[0] : c->im->id);
     c->stop_signal = mem_strdup(pod_plan_stop_signal(pod_spec(c), c->im));
+    note_ports(c);
     c->judged = c->again_anyway = c->post_start_over = false;
     c->stop_why = NULL;
     c->waiting = NULL;

@@ -28,6 +28,8 @@ struct probe_set {
     struct node_exec_target target;
     struct probe probes[PROBE_KIND_MAX];
     bool started, ready;
+    struct loop_timer listen;            /* until the ports listen */
+    int64_t listen_end_ms;
     bool unhealthy;                      /* told */
     int busy;                            /* in callbacks of the owner */
     bool dead;
@@ -79,12 +81,39 @@ static void halt(struct probe *p)
     p->run = NULL;
 }
 
+/* --- without a readiness probe */
+
+static void on_listen(struct loop_timer *t)
+{
+    struct probe_set *s = container_of(t, struct probe_set, listen);
+
+    if (!node_listen_all(&s->o.ports, s->o.net_pid) && loop_now_ms(t->loop) < s->listen_end_ms) {
+        loop_timer_set(s->target.loop, t, PROBE_LISTEN_LOOK_MS, on_listen);
+        return;
+    }
+    s->ready = true;
+    if (s->o.on_change)
+        s->o.on_change(s->o.ctx);
+}
+
+/* It has started: is it ready, too? */
+static bool settle(struct probe_set *s)
+{
+    if (s->probes[PROBE_READINESS].spec)
+        return false;
+    if (!s->o.ports.n || node_listen_all(&s->o.ports, s->o.net_pid))
+        return true;
+    s->listen_end_ms = loop_now_ms(s->target.loop) + PROBE_LISTEN_MS;
+    loop_timer_set(s->target.loop, &s->listen, PROBE_LISTEN_LOOK_MS, on_listen);
+    return false;
+}
+
 /* --- results */
 
 static void set_started(struct probe_set *s)
 {
     s->started = true;
-    s->ready = !s->probes[PROBE_READINESS].spec;
+    s->ready = settle(s);
     halt(&s->probes[PROBE_STARTUP]);
     begin_others(s, false);
 }
@@ -117,6 +146,7 @@ static void set_free(struct probe_set *s)
 {
     for (int k = 0; k < PROBE_KIND_MAX; k++)
         halt(&s->probes[k]);
+    loop_timer_del(&s->listen);
     object_unref(s->o.pod);
     mem_free(s);
 }
@@ -199,7 +229,7 @@ struct probe_set *probe_set_new(const struct probe_opts *o)
     for (int k = 0; k < PROBE_KIND_MAX; k++)
         s->probes[k] = (struct probe){ .set = s, .kind = (enum probe_kind)k, .spec = specs[k] };
     s->started = o->was_started || !specs[PROBE_STARTUP];
-    s->ready = s->started && (!specs[PROBE_READINESS] || o->was_ready);
+    s->ready = s->started && (o->was_ready || settle(s));
     if (s->started)
         begin_others(s, o->was_started);
     else
@@ -212,6 +242,7 @@ struct probe_set *probe_set_free(struct probe_set *s)
     if (!s)
         return NULL;
     s->dead = true;
+    loop_timer_del(&s->listen);
     if (s->busy == 0)
         set_free(s);
     return NULL;

@@ -2,14 +2,19 @@
  *
  * Made when the container starts (or is adopted), freed when it ends. Timers on the loop, no
  * thread. Liveness and readiness wait until the startup probe has succeeded. Without a probe:
- * started at once, ready once started, never unhealthy.
+ * started at once, never unhealthy, ready once started and once the ports listen that the container
+ * is known to serve, but at the latest PROBE_LISTEN_MS after: so a Service does not send connections
+ * to a server that is still getting up.
  */
 #ifndef RUNTIME_NODE_PROBE_H
 #define RUNTIME_NODE_PROBE_H
 
 #include "gen/views.h"
 #include "runtime/node/node_exec.h"
+#include "runtime/node/node_listen.h"
 
+#define PROBE_LISTEN_MS 1000
+#define PROBE_LISTEN_LOOK_MS 10
 #define PROBE_BODY_MAX 10240                     /* bytes of an answer kept for the message */
 
 enum probe_kind { PROBE_STARTUP, PROBE_LIVENESS, PROBE_READINESS, PROBE_KIND_MAX };
@@ -23,6 +28,9 @@ struct probe_opts {
     /* since 1970: initialDelaySeconds counts from there */
     int64_t started_s;
     bool was_started, was_ready;                 /* adopted: the results known before; else false */
+    /* without a readiness probe: what must listen in net_pid's network; none: nothing is waited for */
+    struct node_listen_ports ports;
+    pid_t net_pid;
     void (*on_change)(void *ctx);                /* started or ready changed: read them again */
     /* Liveness or startup failed for good: the container is to be killed, with this grace (-1: the
      * pod's). Once. */

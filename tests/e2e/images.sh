@@ -44,22 +44,22 @@ $2
 C
 }
 
-# image NAME TAG CONF: an OCI layout out/e2e/images/NAME-TAG
+# image NAME TAG PORT CONF: an OCI layout out/e2e/images/NAME-TAG
 image() {
     local layout=$images/$1-$2
     umoci init --layout "$layout"
     umoci new --image "$layout:$2"
     umoci insert --image "$layout:$2" "$root" / > /dev/null
-    nginx_conf "$work/nginx.conf" "$3"
+    nginx_conf "$work/nginx.conf" "$4"
     umoci insert --image "$layout:$2" "$work/nginx.conf" /etc/nginx/nginx.conf > /dev/null
     umoci config --image "$layout:$2" --config.cmd nginx --config.cmd -g --config.cmd 'daemon off;' \
         --config.env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-        --config.stopsignal SIGQUIT --config.exposedports 80/tcp --architecture "$(dpkg --print-architecture)" --os linux
+        --config.stopsignal SIGQUIT --config.exposedports "$3/tcp" --architecture "$(dpkg --print-architecture)" --os linux
     umoci gc --layout "$layout" > /dev/null
     skopeo --insecure-policy copy -q "oci:$layout:$2" "docker-archive:$images/$1-$2.tar:$1:$2"
 }
-image nginx 1.20.1 '    server { listen 80; location / { proxy_pass http://127.0.0.1:8080; } location = /proxy { return 200 "proxy\n"; } }'
+image nginx 1.20.1 80 '    server { listen 80; location / { proxy_pass http://127.0.0.1:8080; } location = /proxy { return 200 "proxy\n"; } }'
 for v in 0.3.2 0.3.3; do
-    image app $v "    server { listen 8080; location / { return 200 \"\$hostname app $v\\n\"; } }"
+    image app $v 8080 "    server { listen 8080; location / { return 200 \"\$hostname app $v\\n\"; } }"
 done
 touch "$images/.stamp"
