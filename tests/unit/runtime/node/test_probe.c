@@ -573,3 +573,66 @@ TEST(hook_http_and_sleep)
     EXPECT_STR(b.done_err.msg, "port gone not found");
     box_deinit(&b);
 }
+
+/* Without a readiness probe: ready once the known ports listen, or when that takes too long. */
+static void listen_box(struct box *b, uint16_t port)
+{
+    struct probe_opts o = { .target = &b->target, .on_change = on_change, .ctx = b,
+                            .net_pid = getpid() };
+
+    node_listen_add(&o.ports, port);
+    o.container = box_pod(b, "");
+    o.pod = b->pod;
+    o.started_s = env_wall_s(&b->n.env.env);
+    b->set = probe_set_new(&o);
+}
+
+static int bound_port(uint16_t *port)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof(a);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    EXPECT_EQ(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    EXPECT_EQ(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+    *port = ntohs(a.sin_port);
+    return fd;
+}
+
+TEST(ready_once_its_port_listens)
+{
+    struct box b;
+    uint16_t port;
+    int fd = bound_port(&port);
+
+    box_init(&b);
+    listen_box(&b, port);
+    EXPECT(probe_set_started(b.set) && !probe_set_ready(b.set));
+    pass(&b, PROBE_LISTEN_LOOK_MS);
+    EXPECT(!probe_set_ready(b.set));
+    EXPECT_EQ(listen(fd, 1), 0);
+    pass(&b, PROBE_LISTEN_LOOK_MS);
+    EXPECT(probe_set_ready(b.set));
+    EXPECT_EQ(b.changed, 1);
+    close(fd);
+    pass(&b, PROBE_LISTEN_MS);
+    EXPECT(probe_set_ready(b.set));
+    box_deinit(&b);
+}
+
+TEST(ready_in_the_end_without_its_port)
+{
+    struct box b;
+    uint16_t port;
+    int fd = bound_port(&port);
+
+    box_init(&b);
+    listen_box(&b, port);
+    for (int i = 0; i < PROBE_LISTEN_MS / PROBE_LISTEN_LOOK_MS - 1; i++)
+        pass(&b, PROBE_LISTEN_LOOK_MS);
+    EXPECT(!probe_set_ready(b.set));
+    pass(&b, PROBE_LISTEN_LOOK_MS);
+    EXPECT(probe_set_ready(b.set));
+    close(fd);
+    box_deinit(&b);
+}
