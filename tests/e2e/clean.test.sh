@@ -21,7 +21,7 @@ spec:
       - {name: web, image: inro.local/box, command: [http], ports: [{containerPort: 80, hostPort: 18080}]}
       - name: side
         image: inro.local/box
-        command: [sh, -c, "while true; do sleep 1; done"]
+        command: [sh, -c, "exec sleep 3600"]
         volumeMounts: [{name: mem, mountPath: /mem}, {name: disk, mountPath: /disk}]
       volumes:
       - {name: mem, emptyDir: {medium: Memory}}
@@ -50,13 +50,13 @@ everything() {
     local p net
     net=$(stat -Lc %i "/run/netns/$(ns_of n1)")
     for p in /proc/[0-9]*; do
-        grep -q "$cgroup_base-n1" "$p/cgroup" 2> /dev/null || tr '\0' ' ' < "$p/cmdline" 2> /dev/null | grep -qF "$work/n1/" ||
+        grep -q "$cgroup_base-n1" "$p/cgroup" 2> /dev/null || { tr '\0' ' ' < "$p/cmdline"; } 2> /dev/null | grep -qF "$work/n1/" ||
             [ "$(stat -Lc %i "$p/ns/net" 2> /dev/null)" = "$net" ] || continue
         echo "${p#/proc/}"
     done
 }
 for p in $(server_pid n1) $(everything); do kill -KILL "$p" 2> /dev/null; done
-wait "$(server_pid n1)" 2> /dev/null
+wait "$(server_pid n1)" 2> /dev/null || :
 server_start n1
 check "the pods run again after kill -9 of everything" eventually 30 pods_running app=web 3
 check "they answer" eventually 5 inside n1 curl -sf http://192.0.2.1:30080/

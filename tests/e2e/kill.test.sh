@@ -31,17 +31,15 @@ check "the Service answers" eventually 5 inside n1 curl -sf "http://$ip/"
 # Process ids of the containers' first processes, and their start times: the same ones must live on.
 containers() {
     local p
-    for p in /proc/[0-9]*; do
-        case $(tr '\0' ' ' < "$p/cmdline" 2> /dev/null) in "http "*|*/http\ *|"http")
-            grep -q "$cgroup_base-n1" "$p/cgroup" 2> /dev/null && echo "${p#/proc/} $(cut -d' ' -f22 "$p/stat")" ;;
-        esac
+    for p in $(find /sys/fs/cgroup/pids/$cgroup_base-n1 /sys/fs/cgroup/$cgroup_base-n1 -name cgroup.procs -exec cat {} + 2> /dev/null | sort -u); do
+        case $({ tr '\0' ' ' < "/proc/$p/cmdline"; } 2> /dev/null) in http*) echo "$p $(cut -d' ' -f22 "/proc/$p/stat")" ;; esac
     done | sort
 }
 # role_pid NAME: the child of the server process that runs this role
 role_pid() {
     local p
     for p in $(cat "/proc/$(server_pid n1)/task/$(server_pid n1)/children"); do
-        tr '\0' ' ' < "/proc/$p/cmdline" | grep -qw -- "$1" && { echo "$p"; return 0; }
+        { tr '\0' ' ' < "/proc/$p/cmdline"; } 2> /dev/null | grep -qw -- "$1" && { echo "$p"; return 0; }
     done
     echo "no role $1"; return 1
 }

@@ -166,8 +166,8 @@ e2e_processes() {
     net=$(stat -Lc %i "/run/netns/$(ns_of "$1")")
     for p in /proc/[0-9]*; do
         [ "$(stat -Lc %i "$p/ns/net" 2> /dev/null)" = "$net" ] || grep -qaF "$work/$1/" "$p/cmdline" 2> /dev/null || continue
-        case $(tr '\0' ' ' < "$p/cmdline" 2> /dev/null) in *docker-registry*|'') ;; *)
-            echo "$(tr '\0' ' ' < "$p/cmdline")" ;;
+        case $({ tr '\0' ' ' < "$p/cmdline"; } 2> /dev/null) in *docker-registry*|'') ;; *)
+            { tr '\0' ' ' < "$p/cmdline"; } 2> /dev/null; echo ;;
         esac
     done
 }
