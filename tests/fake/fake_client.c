@@ -170,11 +170,12 @@ static struct fake_fault *fault_of(struct fake_client *f, const struct fake_call
 
 static void execute(struct fake_client *f, struct fake_call *c)
 {
-    const struct fake_fault *fault = fault_of(f, c);
+    const struct fake_fault *fault;
 
     f->counts[c->req.verb][c->req.kind->storage->id]++;
     if (f->on_request)
         f->on_request(&c->req, f->ctx);
+    fault = fault_of(f, c);              /* on_request may have added to them */
     if (!fault || fault->when == FAKE_CLIENT_AFTER)
         fake_client_execute(f, c);
     if (!fault)
