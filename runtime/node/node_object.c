@@ -39,7 +39,7 @@ struct node_object {
     char *trouble, *cidr;
     char *sent;                          /* what the API acknowledged, without times */
     char *sending;
-    int64_t sent_ms;
+    int64_t sent_ms, begun_ms;
     bool registered, registering, status_busy, lease_busy, images_due, ready_sent;
     unsigned flying;                     /* requests whose answers still come */
     bool freed;
@@ -143,6 +143,11 @@ static void status_send(struct node_object *n)
 
     if (!n->registered || n->status_busy)
         return;
+    /* A node that was ready stays so while we come back. */
+    if (!n->sent && n->trouble && loop_now_ms(n->self->loop) < n->begun_ms + NODE_BEGIN_MS) {
+        status_soon(n, NODE_RETRY_MS);
+        return;
+    }
     a = arena_new(ARENA_BYTES);
     json_write(&text, node_status_make(a, &in));
     if (n->sent && str_eq(n->sent, text.p) && age < NODE_STATUS_MS) {
@@ -427,6 +432,7 @@ int node_object_new(struct node_object **out, struct node_self *self,
 
     n->self = self;
     n->opts = *o;
+    n->begun_ms = loop_now_ms(self->loop);
     node_facts_read(&n->facts, self->conf->data_dir);
     node_facts_pressure(&n->pressure, &n->facts, self->conf->data_dir);
     if (informer_new(&n->informer, self->client,

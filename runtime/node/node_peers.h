@@ -1,5 +1,5 @@
-/* runtime/node/node_peers.h -- routes to the pods of the other nodes, by their Node objects: the whole
- * list each time it differs, one job at a time. */
+/* runtime/node/node_peers.h -- routes to the pods of the other nodes, by their Node objects: the
+ * whole list each time it differs, one job at a time. */
 #ifndef RUNTIME_NODE_NODE_PEERS_H
 #define RUNTIME_NODE_NODE_PEERS_H
 

@@ -157,15 +157,28 @@ struct pod *pod_free(struct pod *p)
     return NULL;
 }
 
+static bool map_differs(const struct view_map *a, const struct view_map *b)
+{
+    for (unsigned i = 0; a->n == b->n && i < a->n; i++)
+        if (!str_eq(a->v[i].key, b->v[i].key) || !str_eq(a->v[i].value, b->v[i].value))
+            return true;
+    return a->n != b->n;
+}
+
 void pod_set_object(struct pod *p, struct object *o)
 {
+    const struct object_meta_view *now = &pod_view(o)->metadata;
     struct err err = ERR_INIT;
 
     check(str_eq(object_uid(o), p->uid));
+    if (map_differs(&p->view->metadata.labels, &now->labels) ||
+        map_differs(&p->view->metadata.annotations, &now->annotations))
+        p->volumes_stale = true;             /* they may show them */
     set_object(p, o);
     p->gone = false;
-    p->volumes_stale = true;
-    if (pod_container_sync(p) && p->recorded && pod_job_record(p, &err) < 0)
+    pod_container_sync(p);
+    /* With its status: who comes after us starts from what probes had found. */
+    if (p->recorded && p->sm.now < POD_GONE && pod_job_record(p, &err) < 0)
         log_warn("pod not recorded", "pod=%s/%s why=\"%s\"", p->ns, p->name, err.msg);
     pod_touch(p);
 }

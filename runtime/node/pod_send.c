@@ -62,10 +62,8 @@ static char *wanted(const struct pod *p, int64_t now_s)
         return NULL;
     if (p->final)
         return mem_strdup(p->final);
-    if (p->sm.now == POD_ADMIT && p->adopted)
+    if (p->adopted && p->sm.now < POD_RUN)
         return NULL;                         /* not known yet */
-    if (p->adopted && !p->shim_ready && p->sm.now == POD_SANDBOX)
-        return NULL;
     return pod_status_text(p, p->sm.now == POD_DONE, now_s);
 }
 

@@ -1,4 +1,4 @@
-/* test_node_object.c -- registering, status, lease, Events: what reaches the cluster, and how often. */
+/* test_node_object.c -- registering, status, lease, Events: what is written, and how often. */
 #include <sys/stat.h>
 
 #include "gen/views.h"

@@ -205,6 +205,39 @@ TEST(shim_and_node_role_die_together)
     pod_box_deinit(&b);
 }
 
+static void watch_ready(const struct client_req *req, void *ctx)
+{
+    const struct json *c, *list = json_path(req->body, "status.conditions");
+
+    if (req->verb != CLIENT_PATCH_STRATEGIC)
+        return;
+    json_each(c, list)
+        if (str_eq(json_get_str(c, "type"), "Ready") && !str_eq(json_get_str(c, "status"), "True"))
+            ++*(int *)ctx;
+}
+
+TEST(a_ready_pod_stays_ready_while_the_node_role_restarts)
+{
+    struct pod_box b;
+    int unready = 0;
+
+    pod_box_init(&b);
+    pod_box_pod(&b, "p", "containers: [{name: a, image: 'app:1', imagePullPolicy: IfNotPresent, "
+                "readinessProbe: {exec: {command: [ok]}, periodSeconds: 10}}]");
+    pod_box_pass(&b, 15000);
+    EXPECT_STR(pod_box_says(&b, "p"), "Running/True");
+    fake_client_on_request(b.f, watch_ready, &unready);
+    for (int i = 0; i < 5; i++) {
+        pod_box_crash(&b);
+        pod_box_pass(&b, 3000);
+    }
+    EXPECT_STR(pod_box_says(&b, "p"), "Running/True");
+    EXPECT_EQ(unready, 0);
+    EXPECT_EQ(fake_shims_runs(b.shims, "a"), 1);
+    fake_client_on_request(b.f, NULL, NULL);
+    pod_box_deinit(&b);
+}
+
 /* As after a reboot: what lies on memory is gone, the API remembers. */
 TEST(the_machine_reboots)
 {

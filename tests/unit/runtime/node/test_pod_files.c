@@ -10,8 +10,9 @@ static struct object *pod_of(struct arena *a, const char *spec)
     struct err err = ERR_INIT;
     struct object *o = NULL;
     struct json *raw, *tree;
-    const char *text = arena_printf(a, "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":"
-                                    "\"p\",\"namespace\":\"n\"},\"spec\":{%s%s\"containers\":[]}}",
+    const char *text = arena_printf(a, "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":"
+                                    "{\"name\":\"p\",\"namespace\":\"n\"},"
+                                    "\"spec\":{%s%s\"containers\":[]}}",
                                     spec, *spec ? "," : "");
 
     EXPECT_OK(json_parse(&raw, a, text, strlen(text), NULL, &err), &err);

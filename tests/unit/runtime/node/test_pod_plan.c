@@ -30,9 +30,10 @@ static int make_as(struct bench *b, const char *user, const char *spec, const ch
     b->image = (struct image){ .id = "i", .names = none, .digests = none, .entrypoint = none,
                                .cmd = none, .env = none, .workdir = "/w", .user = user,
                                .stop_signal = "", .layers = none };
-    text = arena_printf(b->a, "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\","
-                        "\"namespace\":\"n\",\"uid\":\"u\"},\"spec\":{%s%s\"containers\":[{\"name\":"
-                        "\"c\",\"image\":\"i\"%s%s}]},\"status\":{\"qosClass\":\"Burstable\"}}", spec,
+    text = arena_printf(b->a, "{\"apiVersion\":\"v1\",\"kind\":\"Pod\","
+                        "\"metadata\":{\"name\":\"p\",\"namespace\":\"n\",\"uid\":\"u\"},"
+                        "\"spec\":{%s%s\"containers\":[{\"name\":\"c\",\"image\":\"i\"%s%s}]},"
+                        "\"status\":{\"qosClass\":\"Burstable\"}}", spec,
                         *spec ? "," : "", *container ? "," : "", container);
     EXPECT_OK(json_parse(&raw, b->a, text, strlen(text), NULL, &b->err), &b->err);
     EXPECT_OK(codec_canonical(&tree, b->a, kind_pod()->type, raw, NULL, &b->err), &b->err);
@@ -135,8 +136,8 @@ static const struct refusal refusals[] = {
       "container's runAsUser breaks non-root policy (pod: \"p_n(u)\", container: c)" },
     { "\"securityContext\":{\"capabilities\":{\"add\":[\"FLY\"]}}", "",
       "unknown capability \"FLY\"" },
-    { "\"securityContext\":{\"seccompProfile\":{\"type\":\"Localhost\",\"localhostProfile\":\"x\"}}",
-      "", "seccomp: profiles of type Localhost are not supported" },
+    { "\"securityContext\":{\"seccompProfile\":{\"type\":\"Localhost\","
+      "\"localhostProfile\":\"x\"}}", "", "seccomp: profiles of type Localhost are not supported" },
 };
 
 TEST(what_cannot_be_honoured_is_an_error)
