@@ -272,7 +272,8 @@ static int begin(struct server *s, struct err *err)
     s->signals = signalfd(-1, &set, SFD_CLOEXEC);
     if (s->signals < 0)
         return err_sys(err, "signals");
-    /* As the kubelet's: short of memory, the kernel looks elsewhere first. Containers get their own. */
+    /* As the kubelet's: short of memory, the kernel looks elsewhere first. Containers get their
+     * own. */
     (void)fd_write_kernel(AT_FDCWD, "/proc/self/oom_score_adj", OOM_SCORE, NULL);
     if (config_derive(s->config, err) < 0 || prepare_server(&s->prepared, c, err) < 0)
         return -1;

@@ -85,8 +85,8 @@ static int stop(struct config *c, struct err *err)
 static const char intro[] =
     "usage: inro stop [--all] [flags]\n\n"
     "Ends the server of this --run-dir. Its containers go on, unless --all is given: then they\n"
-    "are ended as when a pod is deleted, and no mount, link, rule, control group or file of theirs\n"
-    "remains. Works also after a crash.\n";
+    "are ended as when a pod is deleted, and no mount, link, rule, control group or file of\n"
+    "theirs remains. Works also after a crash.\n";
 
 int cmd_stop(int argc, char **argv)
 {

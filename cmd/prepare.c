@@ -85,10 +85,14 @@ static int write_kubeconfig(const struct config *c, const struct pki *pki, struc
     return err_wrap(err, "--write-kubeconfig %s", c->write_kubeconfig);
 }
 
+bool prepare_has_dns(const struct config *c)
+{
+    return !config_has(&c->disable, "dns") && !config_has(&c->disable, "coredns");
+}
+
 bool prepare_wants_dns(const struct config *c)
 {
-    return !c->disable_agent && !config_has(&c->disable, "dns") &&
-           !config_has(&c->disable, "coredns");
+    return !c->disable_agent && prepare_has_dns(c);
 }
 
 static int make_sockets(struct prepared *p, const struct config *c, struct err *err)

@@ -12,7 +12,8 @@ struct prepared {
     int dns_udp, dns_tcp;                /* -1: no dns role */
 };
 
-bool prepare_wants_dns(const struct config *c);
+bool prepare_has_dns(const struct config *c);            /* the cluster: its nodes answer names */
+bool prepare_wants_dns(const struct config *c);          /* this host is one of them */
 /* The locks stay until the process ends. */
 int prepare_server(struct prepared *out, const struct config *c, struct err *err);
 void prepare_deinit(struct prepared *p);

@@ -80,14 +80,12 @@ static int make_api(struct control_role *c, struct err *err)
                                config->cluster_domain),
         .node_ca_pem = r->pem[ROLE_SERVER_CA], .node_cert_pem = r->pem[ROLE_CLIENT_CERT],
         .node_key_pem = r->pem[ROLE_CLIENT_KEY],
-        .cluster_dns = config_has(&config->disable, "dns") || config_has(&config->disable, "coredns")
-                           ? NULL : config->cluster_dns,
         .advertise = arena_printf(config->a, "%s:%d", config->advertise_address,
                                   (int)config->https_listen_port),
     };
     struct slice key = role_pem(r, ROLE_SA_KEY);
 
-    if (prepare_wants_dns(config))
+    if (prepare_has_dns(config))
         opts.cluster_dns = config->cluster_dns;
     config_node_ports(config, &opts.node_port_min, &opts.node_port_max);
     if (crypto_key_parse(&c->sa_key, key.p, key.len, err) < 0)

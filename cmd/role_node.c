@@ -3,6 +3,7 @@
 
 #include "cmd/box/box.h"
 #include "cmd/listen.h"
+#include "cmd/prepare.h"
 #include "core/base/log.h"
 #include "core/client/client_http.h"
 #include "core/loop/job.h"
@@ -71,7 +72,7 @@ static int start_proxy(struct node_role *n, struct err *err)
 
     if (config_has(&c->disable, "proxy"))
         return 0;
-    if (config_has(&c->disable, "dns") || config_has(&c->disable, "coredns"))
+    if (!prepare_has_dns(c))
         opts.dns_ip = NULL;
     return proxy_new(&n->proxy, n->role->loop, n->client, n->jobs, &opts, err);
 }

@@ -1,4 +1,5 @@
-/* The kubeconfig: readable as YAML, the certificates inside, written once and only when it differs. */
+/* The kubeconfig: readable as YAML, the certificates inside, written once and only when it
+ * differs. */
 #include "cmd/kubeconfig.h"
 
 #include "core/base/b64.h"

@@ -21,7 +21,8 @@ static struct config *config(const char *san)
     struct config *c;
 
     EXPECT_OK(config_parse(&c, &(struct config_input){ .command = CONFIG_SERVER, .argc = 7,
-                                                       .argv = argv, .file = "/nonexistent" }, &err),
+                                                       .argv = argv, .file = "/nonexistent" },
+                                                           &err),
               &err);
     EXPECT_OK(config_derive(c, &err), &err);
     return c;
@@ -73,7 +74,8 @@ TEST(identities)
         EXPECT_STR(crypto_cert_names(c)->cn, want[i].cn);
         EXPECT_STR(crypto_cert_names(c)->orgs[0], want[i].org);
         EXPECT_OK(crypto_cert_verify(c, slice_of(ca), want[i].server ? CRYPTO_USE_SERVER
-                                                                     : CRYPTO_USE_CLIENT, NOW, &err),
+                                                                     : CRYPTO_USE_CLIENT, NOW,
+                                                                         &err),
                   &err);
         EXPECT_EQ(crypto_cert_verify(c, slice_of(want[i].server ? p.client_ca : p.server_ca), 0,
                                      NOW, &err), -1);
@@ -132,7 +134,8 @@ TEST(renewed_when_less_than_ninety_days_are_left)
     pki_deinit(&b);
 }
 
-/* An authority is renewed with its key: who trusts the old certificate trusts what it signs later. */
+/* An authority is renewed with its key: who trusts the old certificate trusts what it signs
+ * later. */
 TEST(authority_renewed)
 {
     struct pki a = load("x", NOW), b = load("x", NOW + PKI_CA_S - PKI_RENEW_S + 1);
