@@ -274,22 +274,28 @@ static void run_free(struct run *r)
     mem_free(r);
 }
 
+/* Does any of them lie in memory? What is mounted there must come before all of them. */
+static bool needs_memory(const struct run *r)
+{
+    for (size_t i = 0; i < r->tasks.len; i++)
+        if (r->tasks.v[i].kind == NODE_VOLUME_FILES || r->tasks.v[i].kind == NODE_VOLUME_MEMORY)
+            return true;
+    return false;
+}
+
 static void run_work(struct job *j)
 {
     struct run *r = container_of(j, struct run, job);
-    bool memory = false;
 
     if (r->remove) {
         (void)node_volume_clean_pod(r->data_dir, r->run_dir, r->uid, &r->err);
         return;
     }
+    if (needs_memory(r) && node_volume_job_memory(r->run_dir, &r->err) < 0)
+        return;
     for (size_t i = 0; i < r->tasks.len; i++) {
         const struct node_volume_task *t = &r->tasks.v[i];
 
-        if (t->kind == NODE_VOLUME_FILES && !memory && node_volume_job_memory(r->run_dir,
-                                                                              &r->err) < 0)
-            return;
-        memory = memory || t->kind == NODE_VOLUME_FILES;
         if (node_volume_job_run(t, &r->err) < 0) {
             err_wrap(&r->err, "MountVolume.SetUp failed for volume \"%s\" ", t->name);
             return;

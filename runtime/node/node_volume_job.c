@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -34,9 +35,14 @@ static bool is_mount_point(const char *path)
 int node_volume_job_memory(const char *run_dir, struct err *err)
 {
     _cleanup_(mem_freep) char *dir = mem_printf("%s/volumes", run_dir);
+    _cleanup_fd_ int lock = -1;
 
     if (fd_mkdirs(dir, 0711, err) < 0)
         return -1;
+    /* Jobs of several pods come here at once, and only one may mount. */
+    lock = open(run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lock < 0 || flock(lock, LOCK_EX) < 0)
+        return err_sys(err, "lock %s", run_dir);
     if (is_tmpfs(dir))
         return 0;
     if (mount("tmpfs", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0711") < 0)

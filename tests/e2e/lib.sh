@@ -102,9 +102,10 @@ server_start() {
 # server_stop NODE [SIGNAL]: waits for its end
 server_stop() {
     local pid; pid=$(server_pid "$1")
-    kill -"${2:-TERM}" "$pid" 2> /dev/null
-    wait "$pid" 2> /dev/null
+    kill -"${2:-TERM}" "$pid" 2> /dev/null || return 1
+    eventually 30 is_gone "$pid"
 }
+is_gone() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 inro() { local name=$1; shift; inside "$name" "$INRO_BIN" "$@"; }
 
 # kubectl against the first node's server
