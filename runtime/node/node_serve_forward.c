@@ -428,19 +428,13 @@ static const struct spdy_ops forward_ops = {
 
 static int accept_tunnel(struct forward *f, struct http_req *r, struct err *err)
 {
-    static const char *const protocols[] = { TUNNEL, NULL };
     struct websocket_ops ws = { ws_message, ws_drain, ws_close, f };
     struct http_raw_ops near = { near_data, near_drain, near_close, f };
     struct spdy_ops ops = forward_ops;
-    char protocol[WEBSOCKET_PROTOCOL_BYTES];
     struct http_raw *far;
     int fds[2];
 
     ops.ctx = f;
-    if (websocket_negotiate(r, protocols, protocol, err) < 0)
-        return -1;
-    if (!*protocol)
-        return err_set(err, ERR_UNSUPPORTED, "a subprotocol is needed: " TUNNEL);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
         return err_sys(err, "socketpair");
     if (http_raw_new(&f->near, f->target.loop, fds[0], &near, err) < 0) {
@@ -450,7 +444,7 @@ static int accept_tunnel(struct forward *f, struct http_req *r, struct err *err)
     if (http_raw_new(&far, f->target.loop, fds[1], &(struct http_raw_ops){ .on_data = NULL },
                      err) < 0)
         return -1;
-    if (websocket_accept(&f->ws, r, protocol, &ws, err) < 0) {
+    if (websocket_accept(&f->ws, r, TUNNEL, &ws, err) < 0) {
         http_raw_free(far);
         return -1;
     }
@@ -468,29 +462,54 @@ static int accept_spdy(struct forward *f, struct http_req *r, struct err *err)
     return spdy_accept(&f->spdy, r, PROTOCOL, &ops, err);
 }
 
-void node_serve_forward(struct node_serve_call *c)
+/* Over the tunnel, over plain SPDY. */
+static int forward_start(struct node_serve_call *c, const struct node_exec_target *t, bool tunnel,
+                         struct err *err)
 {
     struct forward *f = NEW(struct forward);
-    struct err err = ERR_INIT;
-    bool host_network = false;
-    int r;
+    int r = 0;
 
     list_init(&f->pairs);
-    f->st = (struct node_serve_stream){ .on_gone = on_gone, .free = on_server_gone };
-    r = c->s->ops->pod(c->s->ctx, c->parts[1], c->parts[2], c->n_parts == 4 ? c->parts[3] : "",
-                       &f->target,
-                       &host_network, &err);
+    f->target = *t;
     f->target.loop = c->s->loop;
-    f->st.shim = f->target.shim;
+    f->st = (struct node_serve_stream){ .shim = t->shim, .on_gone = on_gone,
+                                        .free = on_server_gone };
     f->pod = mem_printf("%s/%s", c->parts[1], c->parts[2]);
-    if (r == 0 && !node_serve_stream_add(c->s, &f->st))
-        r = err_set(&err, ERR_UNAVAILABLE, "too many streams at once");
+    if (!node_serve_stream_add(c->s, &f->st))
+        r = err_set(err, ERR_UNAVAILABLE, "too many streams at once");
     if (r == 0)
-        r = websocket_is_upgrade(c->req) ? accept_tunnel(f, c->req, &err) :
-            accept_spdy(f, c->req, &err);
-    if (r == 0)
+        r = tunnel ? accept_tunnel(f, c->req, err) : accept_spdy(f, c->req, err);
+    if (r < 0)
+        forward_end(f);
+    return r;
+}
+
+static int accept_any(struct node_serve_call *c, const struct node_exec_target *t, struct err *err)
+{
+    static const char *const protocols[] = { TUNNEL, NODE_SERVE_PORTS_PROTOCOL, NULL };
+    char protocol[WEBSOCKET_PROTOCOL_BYTES] = "";
+
+    if (!websocket_is_upgrade(c->req))
+        return forward_start(c, t, false, err);
+    if (websocket_negotiate(c->req, protocols, protocol, err) < 0)
+        return -1;
+    if (!*protocol)
+        return err_set(err, ERR_UNSUPPORTED, "a subprotocol is needed: " TUNNEL " or "
+                       NODE_SERVE_PORTS_PROTOCOL);
+    return str_eq(protocol, TUNNEL) ? forward_start(c, t, true, err) : node_serve_ports(c, t, err);
+}
+
+void node_serve_forward(struct node_serve_call *c)
+{
+    const char *uid = c->n_parts == 4 ? c->parts[3] : "";
+    struct node_exec_target target = { .loop = NULL };
+    struct err err = ERR_INIT;
+    bool host_network = false;
+
+    if (c->s->ops->pod(c->s->ctx, c->parts[1], c->parts[2], uid, &target, &host_network,
+                       &err) == 0 &&
+        accept_any(c, &target, &err) == 0)
         return;
-    forward_end(f);
     if (err.code == ERR_UNSUPPORTED)
         node_serve_refuse(c, 403, err.msg);
     else

@@ -59,5 +59,8 @@ void node_serve_log(struct node_serve_call *c);
 void node_serve_exec(struct node_serve_call *c);
 void node_serve_attach(struct node_serve_call *c);
 void node_serve_forward(struct node_serve_call *c);
+/* node_serve_ports.c: the same by channels. On -1 the request is still the caller's. */
+#define NODE_SERVE_PORTS_PROTOCOL "v4.channel.k8s.io"
+int node_serve_ports(struct node_serve_call *c, const struct node_exec_target *t, struct err *err);
 
 #endif

@@ -107,6 +107,9 @@ for ws in true false; do
     check "$way: port-forward tells why" eventually 5 grep -qi "connection refused" "$work/forward"
     forward_end
 done
+check "debug shares the processes of its target" says "for i in" terminal 30x90 'prompt=>\n' '# =>ps\n' \
+    'for i in=>exit\n' -- "$tools/kubectl-$kubectl_suite" debug -it a --image=inro.local/box --target=count \
+    --profile=general -- sh
 check "what was attached is in the log" eventually 5 says "hi true" k logs a -c cat
 check "and was followed" eventually 5 grep -q "hi false" "$work/follow"
 

@@ -259,6 +259,54 @@ TEST(default_container)
     scene_end(&s);
 }
 
+/* What is missing of a subPath is made with the mode of its volume; a link in the volume leads nowhere else. */
+TEST(sub_path)
+{
+    struct scene s = scene_make((const char *[]){ NULL });
+    const char *vol = arena_printf(s.a, "%s/vol", test_tmpdir());
+    struct plan_mount *m = plan_add_mount(&s.plan, s.a);
+    struct stat st;
+    char *out;
+
+    EXPECT(mkdir(vol, 0755) == 0 && chmod(vol, 02777) == 0);
+    *m = (struct plan_mount){ .kind = PLAN_BIND, .source = vol, .dest = "/data", .subpath = "a/./b",
+                              .make_subpath = true };
+    scene_start(&s);
+    out = scene_output(&s);
+    expect_text(out, "write /data/f: yes\n");
+    EXPECT_EQ(scene_status(&s.proc), 0);
+    EXPECT(stat(arena_printf(s.a, "%s/a/b/f", vol), &st) == 0);
+    EXPECT(stat(arena_printf(s.a, "%s/a", vol), &st) == 0 && (st.st_mode & 07777) == 02777);
+    mem_free(out);
+    scene_end(&s);
+}
+
+TEST(sub_path_refused)
+{
+    static const struct { const char *path; bool make; } bad[] = {
+        { "missing", false }, { "out/x", true }, { "out", true }, { "abs/x", true }, { "file/x", true },
+    };
+    struct scene s = scene_make((const char *[]){ NULL });
+    const char *vol = arena_printf(s.a, "%s/vol", test_tmpdir());
+    struct plan_mount *m = plan_add_mount(&s.plan, s.a);
+    struct stat st;
+
+    EXPECT(mkdir(vol, 0755) == 0 && mknod(arena_printf(s.a, "%s/file", vol), S_IFREG | 0644, 0) == 0);
+    EXPECT(symlink("../outside", arena_printf(s.a, "%s/out", vol)) == 0);
+    EXPECT(symlink("/etc", arena_printf(s.a, "%s/abs", vol)) == 0);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        *m = (struct plan_mount){ .kind = PLAN_BIND, .source = vol, .dest = "/data",
+                                  .subpath = bad[i].path, .make_subpath = bad[i].make };
+        EXPECT_OK(oci_create(&s.proc, &s.pod, &s.plan, "p/c1", (int[]){ -1, -1, -1 }, &s.err), &s.err);
+        EXPECT_EQ(scene_wait(&s.proc, &s.err), OCI_WAIT);
+        expect_text(s.err.msg, "subPath");
+        oci_proc_deinit(&s.proc);
+    }
+    EXPECT(stat(arena_printf(s.a, "%s/outside", test_tmpdir()), &st) < 0);
+    EXPECT(stat("/etc/x", &st) < 0);
+    scene_end(&s);
+}
+
 TEST(user_from_image_and_read_only_root)
 {
     struct scene s = scene_make((const char *[]){ NULL });

@@ -7,11 +7,14 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 /* A node's port with one container "c" of pod "p" in "ns", whose processes are pipes in the test's
  * hand. */
+struct dialed { uint16_t port; shim_dialed *done; void *ctx; };
+
 struct box {
     struct loop *loop;
     struct job_pool *jobs;
@@ -24,7 +27,8 @@ struct box {
     /* the process */
     struct shim_exec e;
     struct loop_timer started;
-    int fds[3], execs, forgotten;
+    int fds[3], execs, forgotten, n_dialed;
+    struct dialed dialed[8];
     char args[256];
     /* the client */
     struct http_client *client;
@@ -642,6 +646,57 @@ TEST(forward_garbage_in_a_tunnel)
     UNTIL(&b, b.closed);
     dial(&b, "/portForward/ns/q", "SPDY/3.1+portforward.k8s.io");
     EXPECT_EQ(b.status, 404);
+    box_deinit(&b);
+}
+
+static void fake_dial(struct shim *s, uint16_t port, shim_dialed *done, void *ctx)
+{
+    struct box *b = the_box;
+
+    EXPECT(s == b->shim);
+    b->dialed[b->n_dialed] = (struct dialed){ port, done, ctx };
+    b->n_dialed++;
+}
+
+TEST(forward_by_channels)
+{
+    struct box b;
+    struct err err = ERR_INIT;
+    int fds[2];
+    char text[16] = "";
+
+    box_init(&b);
+    b.shims.dial = fake_dial;
+    dial(&b, "/portForward/ns/p?port=80,258", "v4.channel.k8s.io");
+    EXPECT_EQ(b.status, 101);
+    websocket_send_channel(b.ws, 0, "early", 5);
+    UNTIL(&b, b.streams[3].len == 2 && b.n_dialed == 2);
+    EXPECT_EQ(b.dialed[0].port, 80);
+    EXPECT(memcmp(b.streams[2].p, "\2\1", 2) == 0);
+    EXPECT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0);
+    b.dialed[0].done(b.dialed[0].ctx, NULL, fds[0]);
+    err_set(&err, ERR_FAILED, "refused");
+    b.dialed[1].done(b.dialed[1].ctx, &err, -1);
+    EXPECT(write(fds[1], "from pod", 8) == 8);
+    UNTIL(&b, b.streams[0].len == 10 && b.streams[3].len > 2);
+    EXPECT(strstr(b.streams[3].p + 2, "error forwarding port 258 to pod ns/p: refused"));
+    UNTIL(&b, recv(fds[1], text, sizeof(text), MSG_PEEK) == 5);
+    EXPECT_STR(text, "early");
+    close(fds[1]);
+    UNTIL(&b, b.closed);
+    EXPECT_EQ(b.close_code, 1000);
+
+    dial(&b, "/portForward/ns/p?port=0", "v4.channel.k8s.io");
+    EXPECT_EQ(b.status, 400);
+    dial(&b, "/portForward/ns/p", "v4.channel.k8s.io");
+    EXPECT_EQ(b.status, 400);
+    /* The client goes with a dial under way; its answer finds nobody. */
+    dial(&b, "/portForward/ns/p?port=80", "v4.channel.k8s.io");
+    UNTIL(&b, b.n_dialed == 3);
+    b.ws = websocket_free(b.ws);
+    for (int i = 0; i < 50; i++)
+        loop_step(b.loop, 1);
+    b.dialed[2].done(b.dialed[2].ctx, &err, -1);
     box_deinit(&b);
 }
 
