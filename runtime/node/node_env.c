@@ -28,10 +28,10 @@ void node_env_put(struct node_env_vars *v, const char *name, const char *value)
 
 typedef const char *lookup_fn(const void *ctx, const char *name);
 
+struct expand { struct arena *a; lookup_fn *look; const void *ctx; const char *missing; };
+
 /* Answers how many bytes of p, which begins with '$', were dealt with. */
-static size_t expand_one(struct buf *out, struct arena *a, const char *p, lookup_fn *look,
-                         const void *ctx,
-                         const char **missing)
+static size_t expand_one(struct buf *out, struct expand *x, const char *p)
 {
     const char *end, *name, *value;
 
@@ -44,20 +44,18 @@ static size_t expand_one(struct buf *out, struct arena *a, const char *p, lookup
         buf_chr(out, '$');
         return 1;
     }
-    name = arena_strndup(a, p + 2, (size_t)(end - p) - 2);
-    value = look(ctx, name);
+    name = arena_strndup(x->a, p + 2, (size_t)(end - p) - 2);
+    value = x->look(x->ctx, name);
     if (value) {
         buf_str(out, value);
     } else {
         buf_add(out, p, (size_t)(end - p) + 1);
-        if (missing && !*missing)
-            *missing = name;
+        x->missing = x->missing ? x->missing : name;
     }
     return (size_t)(end - p) + 1;
 }
 
-static const char *expand(struct arena *a, const char *text, lookup_fn *look, const void *ctx,
-                          const char **missing)
+static const char *expand(struct expand *x, const char *text)
 {
     _cleanup_buf_ struct buf out = BUF_INIT;
 
@@ -69,9 +67,9 @@ static const char *expand(struct arena *a, const char *text, lookup_fn *look, co
         buf_add(&out, text, plain);
         text += plain;
         if (*text)
-            text += expand_one(&out, a, text, look, ctx, missing);
+            text += expand_one(&out, x, text);
     }
-    return arena_strndup(a, out.p ? out.p : "", out.len);
+    return arena_strndup(x->a, out.p ? out.p : "", out.len);
 }
 
 static const char *look_texts(const void *ctx, const char *name)
@@ -95,34 +93,36 @@ static const char *look_build(const void *ctx, const char *name)
 
 const char *node_env_expand(struct arena *a, const char *text, const struct plan_texts *own)
 {
-    return expand(a, text, look_texts, own, NULL);
+    struct expand x = { a, look_texts, own, NULL };
+
+    return expand(&x, text);
 }
 
 int node_env_expand_strict(const char **out, struct arena *a, const char *text,
-                           const struct plan_texts *own,
-                           struct err *err)
+                           const struct plan_texts *own, struct err *err)
 {
-    const char *missing = NULL, *got = expand(a, text, look_texts, own, &missing);
+    struct expand x = { a, look_texts, own, NULL };
+    const char *got = expand(&x, text);
 
-    if (missing)
-        return err_set(err, ERR_INVALID, "missing value for %s", missing);
+    if (x.missing)
+        return err_set(err, ERR_INVALID, "missing value for %s", x.missing);
     *out = got;
     return 0;
 }
 
-void node_env_args(struct plan_texts *out, struct arena *a, const struct container_view *c,
-                   const struct plan_texts *own, const struct plan_texts *entrypoint,
-                       const struct plan_texts *cmd)
+void node_env_args(struct plan_texts *out, struct arena *a, const struct node_env_command *k)
 {
+    const struct container_view *c = k->c;
+
     for (unsigned i = 0; i < c->n_command; i++)
-        plan_add_text(out, a, node_env_expand(a, c->command[i], own));
-    for (size_t i = 0; !c->n_command && entrypoint && i < entrypoint->len; i++)
-        plan_add_text(out, a, entrypoint->v[i]);
+        plan_add_text(out, a, node_env_expand(a, c->command[i], k->own));
+    for (size_t i = 0; !c->n_command && k->entrypoint && i < k->entrypoint->len; i++)
+        plan_add_text(out, a, k->entrypoint->v[i]);
     for (unsigned i = 0; i < c->n_args; i++)
-        plan_add_text(out, a, node_env_expand(a, c->args[i], own));
+        plan_add_text(out, a, node_env_expand(a, c->args[i], k->own));
     /* A command of its own makes the image's arguments meaningless. */
-    for (size_t i = 0; !c->n_command && !c->n_args && cmd && i < cmd->len; i++)
-        plan_add_text(out, a, cmd->v[i]);
+    for (size_t i = 0; !c->n_command && !c->n_args && k->cmd && i < k->cmd->len; i++)
+        plan_add_text(out, a, k->cmd->v[i]);
 }
 
 /* --- sources */
@@ -218,6 +218,7 @@ static int key_of_secret(struct build *b, const char *name,
 
 static int from_value(struct build *b, const char *name, const struct env_var_source_view *from)
 {
+    struct node_env_of of = { b->a, b->in->pod, b->in->facts };
     const char *value = "";
 
     if (from->config_map_key_ref)
@@ -227,13 +228,10 @@ static int from_value(struct build *b, const char *name, const struct env_var_so
     if (from->file_key_ref)
         return err_set(b->err, ERR_UNSUPPORTED,
                        "environment variable %s: fileKeyRef is not supported", name);
-    if (from->field_ref &&
-        node_env_field(&value, b->a, b->in->pod, from->field_ref->field_path, b->in->facts,
-                       b->err) < 0)
+    if (from->field_ref && node_env_field(&value, &of, from->field_ref->field_path, b->err) < 0)
         return -1;
-    if (from->resource_field_ref && node_env_resource(&value, b->a, b->in->pod, b->in->c->name,
-                                                      from->resource_field_ref, b->in->facts,
-                                                          b->err) < 0)
+    if (from->resource_field_ref &&
+        node_env_resource(&value, &of, b->in->c->name, from->resource_field_ref, b->err) < 0)
         return -1;
     node_env_put(&b->set, name, value);
     return 0;
@@ -244,6 +242,7 @@ static int from_value(struct build *b, const char *name, const struct env_var_so
 static int build_set(struct build *b)
 {
     const struct container_view *c = b->in->c;
+    struct expand x = { b->a, look_build, b, NULL };
 
     for (unsigned i = 0; i < c->n_env_from; i++) {
         if (c->env_from[i].config_map_ref && from_config_map(b, &c->env_from[i]) < 0)
@@ -258,7 +257,7 @@ static int build_set(struct build *b)
             if (from_value(b, e->name, e->value_from) < 0)
                 return -1;
         } else {
-            node_env_put(&b->set, e->name, expand(b->a, e->value, look_build, b, NULL));
+            node_env_put(&b->set, e->name, expand(&x, e->value));
         }
     }
     return 0;
@@ -310,7 +309,8 @@ int node_env_build(struct plan_texts *out, struct plan_texts *own, struct arena 
     const struct pod_spec_view *spec = &pod_view(in->pod)->spec;
 
     if (in->services && !informer_synced(in->services))
-        return err_set(err, ERR_UNAVAILABLE, "services have not yet been read at least once, cannot "
+        return err_set(err, ERR_UNAVAILABLE,
+                       "services have not yet been read at least once, cannot "
                        "construct envvars");
     if (in->services)
         node_env_add_services(&b.services, in->services, object_ns(in->pod),

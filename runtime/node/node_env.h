@@ -38,22 +38,26 @@ int node_env_build(struct plan_texts *out, struct plan_texts *own, struct arena 
                    const struct node_env_in *in, struct err *err);
 /* What runs: command and args with $(NAME) put in from `own`, falling back to the image's
  * entrypoint and cmd. */
-void node_env_args(struct plan_texts *out, struct arena *a, const struct container_view *c,
-                   const struct plan_texts *own, const struct plan_texts *entrypoint,
-                   const struct plan_texts *cmd);
+struct node_env_command {
+    const struct container_view *c;
+    const struct plan_texts *own;
+    const struct plan_texts *entrypoint, *cmd;           /* or NULL */
+};
+void node_env_args(struct plan_texts *out, struct arena *a, const struct node_env_command *k);
 /* $(NAME) of own put in; $$(NAME) stays $(NAME); unknown names stay as they are. */
 const char *node_env_expand(struct arena *a, const char *text, const struct plan_texts *own);
 /* As above, but an unknown name is an error: subPathExpr. */
 int node_env_expand_strict(const char **out, struct arena *a, const char *text,
                            const struct plan_texts *own, struct err *err);
 
+/* Whose fields; texts that are made go to the arena. */
+struct node_env_of { struct arena *a; struct object *pod; const struct node_env_facts *f; };
 /* fieldRef: "metadata.name", "metadata.labels['k']", "status.podIP", in volumes also
  * "metadata.labels". */
-int node_env_field(const char **out, struct arena *a, struct object *pod, const char *path,
-                   const struct node_env_facts *f, struct err *err);
-/* resourceFieldRef: "limits.cpu" ...; `c` is the container when the selector names none. */
-int node_env_resource(const char **out, struct arena *a, struct object *pod, const char *container,
-                      const struct resource_field_selector_view *r, const struct node_env_facts *f,
-                      struct err *err);
+int node_env_field(const char **out, const struct node_env_of *of, const char *path,
+                   struct err *err);
+/* resourceFieldRef: "limits.cpu" ...; `container` is meant when the selector names none. */
+int node_env_resource(const char **out, const struct node_env_of *of, const char *container,
+                      const struct resource_field_selector_view *r, struct err *err);
 
 #endif

@@ -116,10 +116,10 @@ static bool subscript(const char **out, const struct want *w, const char *path)
     return true;
 }
 
-int node_env_field(const char **out, struct arena *a, struct object *pod, const char *path,
-                   const struct node_env_facts *f, struct err *err)
+int node_env_field(const char **out, const struct node_env_of *of, const char *path,
+                   struct err *err)
 {
-    struct want w = { a, pod, pod_view(pod), f };
+    struct want w = { of->a, of->pod, pod_view(of->pod), of->f };
 
     if (subscript(out, &w, path))
         return 0;
@@ -127,7 +127,7 @@ int node_env_field(const char **out, struct arena *a, struct object *pod, const 
         if (str_eq(path, fields[i].path)) {
             const char *value = fields[i].get(&w);
 
-            *out = arena_strdup(a, value ? value : "");
+            *out = arena_strdup(of->a, value ? value : "");
             return 0;
         }
     return err_set(err, ERR_INVALID, "unsupported fieldPath: %s", path);
@@ -175,13 +175,12 @@ static int divide(const char **out, struct arena *a, int64_t amount, const char 
     return 0;
 }
 
-int node_env_resource(const char **out, struct arena *a, struct object *pod, const char *container,
-                      const struct resource_field_selector_view *r, const struct node_env_facts *f,
-                          struct err *err)
+int node_env_resource(const char **out, const struct node_env_of *of, const char *container,
+                      const struct resource_field_selector_view *r, struct err *err)
 {
     const char *name = str_empty(r->container_name) ? container : r->container_name, *resource,
         *text;
-    const struct resource_requirements_view *res = resources_of(&pod_view(pod)->spec, name ? name :
+    const struct resource_requirements_view *res = resources_of(&pod_view(of->pod)->spec, name ? name :
                                                                 "");
     bool limits = str_starts(r->resource, "limits."), milli;
     int64_t amount = 0;
@@ -201,8 +200,8 @@ int node_env_resource(const char **out, struct arena *a, struct object *pod, con
                  quantity_value(text, &amount, err)) < 0)
         return -1;
     if (limits && amount == 0)
-        amount = node_has(f, resource);
-    if (divide(out, a, amount, r->divisor, milli) < 0)
+        amount = node_has(of->f, resource);
+    if (divide(out, of->a, amount, r->divisor, milli) < 0)
         return err_set(err, ERR_INVALID, "divisor \"%s\" is no quantity", r->divisor);
     return 0;
 }

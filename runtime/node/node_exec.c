@@ -137,16 +137,15 @@ static int start(struct node_exec *e, const char *const *argv, unsigned n, struc
     return 0;
 }
 
-struct node_exec *node_exec_start(const struct node_exec_target *t, const char *const *argv,
-                                  unsigned n, int64_t timeout_ms, node_exec_done *done, void *ctx)
+struct node_exec *node_exec_start(const struct node_exec_target *t, const struct node_exec_opts *o)
 {
     struct node_exec *e = NEW(struct node_exec);
 
-    *e = (struct node_exec){ .t = *t, .done = done, .ctx = ctx, .pipe = -1, .err = ERR_INIT };
-    if (start(e, argv, n, &e->err) < 0)
+    *e = (struct node_exec){ .t = *t, .done = o->done, .ctx = o->ctx, .pipe = -1, .err = ERR_INIT };
+    if (start(e, o->argv, o->n, &e->err) < 0)
         finish(e);
-    else if (timeout_ms > 0)
-        loop_timer_set(t->loop, &e->timeout, timeout_ms, on_timeout);
+    else if (o->timeout_ms > 0)
+        loop_timer_set(t->loop, &e->timeout, o->timeout_ms, on_timeout);
     return e;
 }
 

@@ -33,9 +33,17 @@ struct node_exec_result {
 
 typedef void node_exec_done(void *ctx, const struct node_exec_result *r);
 
-/* timeout_ms 0: none. done never comes from inside; the handle is freed after it. */
-struct node_exec *node_exec_start(const struct node_exec_target *t, const char *const *argv,
-                                  unsigned n, int64_t timeout_ms, node_exec_done *done, void *ctx);
+struct node_exec_opts {
+    const char *const *argv;                     /* copied */
+    unsigned n;
+    int64_t timeout_ms;                          /* 0: none */
+    /* never from inside; the handle is freed after it */
+    node_exec_done *done;
+    void *ctx;
+};
+
+struct node_exec *node_exec_start(const struct node_exec_target *t,
+                                  const struct node_exec_opts *o);
 /* kills it; no callback. NULL is fine; not after done */
 void node_exec_cancel(struct node_exec *e);
 

@@ -202,24 +202,21 @@ static void add_fields(struct node_get *g, const struct http_get_action_view *wh
     vec_push(&g->fields, ((struct http_field){ "Connection", "close" }));
 }
 
-struct node_get *node_get_start(const struct node_exec_target *t,
-                                const struct http_get_action_view *what, uint16_t port,
-                                int64_t timeout_ms, node_get_done *done, void *ctx)
+struct node_get *node_get_start(const struct node_exec_target *t, const struct node_get_opts *o)
 {
     struct node_get *g = NEW(struct node_get);
-    struct http_client_opts o = { .user_agent = USER_AGENT, .insecure = true,
-                                  .connect_ms = timeout_ms };
-    const char *scheme = str_eq(what->scheme, "HTTPS") ? "https" : "http";
-    const char *path = what->path ? what->path : "";
+    struct http_client_opts client = { .user_agent = USER_AGENT, .insecure = true,
+                                       .connect_ms = o->timeout_ms };
+    const char *scheme = str_eq(o->what->scheme, "HTTPS") ? "https" : "http";
+    const char *path = o->what->path ? o->what->path : "", *host = t->pod_ip ? t->pod_ip : "";
 
-    *g = (struct node_get){ .loop = t->loop, .done = done, .ctx = ctx, .err = ERR_INIT,
-                            .deadline_ms = loop_now_ms(t->loop) + timeout_ms };
-    g->host = mem_strdup(!str_empty(what->host) ? what->host : t->pod_ip ? t->pod_ip : "");
+    *g = (struct node_get){ .loop = t->loop, .done = o->done, .ctx = o->ctx, .err = ERR_INIT,
+                            .deadline_ms = loop_now_ms(t->loop) + o->timeout_ms };
+    g->host = mem_strdup(str_empty(o->what->host) ? host : o->what->host);
     g->url = mem_printf(strchr(g->host, ':') ? "%s://[%s]:%u%s%s" : "%s://%s:%u%s%s", scheme,
-                        g->host, port,
-                        *path == '/' ? "" : "/", path);
-    add_fields(g, what);
-    if (http_client_new(&g->client, t->loop, &o, &g->err) < 0)
+                        g->host, o->port, *path == '/' ? "" : "/", path);
+    add_fields(g, o->what);
+    if (http_client_new(&g->client, t->loop, &client, &g->err) < 0)
         finish(g);
     else
         start(g);

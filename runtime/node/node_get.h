@@ -20,10 +20,16 @@ struct node_get_result {
 };
 typedef void node_get_done(void *ctx, const struct node_get_result *r);
 
-/* Freed after done, which never comes from inside. */
-struct node_get *node_get_start(const struct node_exec_target *t,
-                                const struct http_get_action_view *what, uint16_t port,
-                                int64_t timeout_ms, node_get_done *done, void *ctx);
+struct node_get_opts {
+    const struct http_get_action_view *what;     /* borrowed until done */
+    uint16_t port;
+    int64_t timeout_ms;
+    /* never from inside; the handle is freed after it */
+    node_get_done *done;
+    void *ctx;
+};
+
+struct node_get *node_get_start(const struct node_exec_target *t, const struct node_get_opts *o);
 void node_get_cancel(struct node_get *g);        /* no callback. NULL is fine; not after done */
 
 /* A port by number or by name among the ports of the container. */

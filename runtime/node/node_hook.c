@@ -90,8 +90,9 @@ static int start(struct node_hook *h, struct err *err)
     uint16_t port;
 
     if (w->exec) {
-        h->exec = node_exec_start(h->o.target, w->exec->command, w->exec->n_command,
-                                  h->o.timeout_ms, on_exec, h);
+        h->exec = node_exec_start(h->o.target, &(struct node_exec_opts){
+            .argv = w->exec->command, .n = w->exec->n_command, .timeout_ms = h->o.timeout_ms,
+            .done = on_exec, .ctx = h });
         return 0;
     }
     if (w->http_get) {
@@ -99,9 +100,9 @@ static int start(struct node_hook *h, struct err *err)
 
         if (node_get_port(&port, p->s && !*p->s ? &http : p, h->o.container, err) < 0)
             return -1;
-        h->get = node_get_start(h->o.target, w->http_get, port, h->o.timeout_ms ? h->o.timeout_ms :
-                                GET_MS, on_get,
-                                h);
+        h->get = node_get_start(h->o.target, &(struct node_get_opts){
+            .what = w->http_get, .port = port, .done = on_get, .ctx = h,
+            .timeout_ms = h->o.timeout_ms ? h->o.timeout_ms : GET_MS });
         return 0;
     }
     if (w->sleep)

@@ -14,9 +14,9 @@
 
 /* --- finding */
 
-struct name { const char *ns, *pod, *uid, *container; };
 
-static struct pod *find_pod(const struct node_self *self, const struct name *n, struct err *err)
+static struct pod *find_pod(const struct node_self *self, const struct node_serve_name *n,
+                            struct err *err)
 {
     struct pod *p = podset_find_name(self->pods, n->ns, n->pod, n->uid);
 
@@ -25,7 +25,7 @@ static struct pod *find_pod(const struct node_self *self, const struct name *n, 
     return p;
 }
 
-static struct pod_container *find(const struct node_self *self, const struct name *n,
+static struct pod_container *find(const struct node_self *self, const struct node_serve_name *n,
                                   struct err *err)
 {
     struct pod *p = find_pod(self, n, err);
@@ -42,39 +42,39 @@ static const char *log_path(const struct pod_container *c, const struct pod_run 
     return arena_printf(a, "%s/%s/%u.log", c->pod->logs, c->name, r->attempt);
 }
 
-static int op_container(void *ctx, const char *ns, const char *pod, const char *uid,
-                        const char *container, struct node_serve_container *out, struct arena *a,
-                        struct err *err)
+static int op_container(void *ctx, const struct node_serve_name *n,
+                        struct node_serve_container *out,
+                        struct arena *a, struct err *err)
 {
-    struct pod_container *c = find(ctx, &(struct name){ ns, pod, uid, container }, err);
+    struct pod_container *c = find(ctx, n, err);
 
     if (!c)
         return -1;
     *out = (struct node_serve_container){ .running = pod_is_running(c), .tty = pod_spec(c)->tty,
                                           .with_stdin = pod_spec(c)->stdin };
     if (!pod_target(c, &out->target))
-        return err_set(err, ERR_NOT_FOUND, "container not found (\"%s\")", container);
+        return err_set(err, ERR_NOT_FOUND, "container not found (\"%s\")", n->container);
     out->log_path = log_path(c, &c->now, a);
     return 0;
 }
 
-static int op_log(void *ctx, const char *ns, const char *pod, const char *container, bool previous,
-                  struct node_serve_container *out, struct arena *a, struct err *err)
+static int op_log(void *ctx, const struct node_serve_name *n, struct node_serve_container *out,
+                  struct arena *a, struct err *err)
 {
-    struct pod_container *c = find(ctx, &(struct name){ ns, pod, "", container }, err);
+    struct pod_container *c = find(ctx, n, err);
     const struct pod_run *r;
     const char *reason;
 
     if (!c)
         return -1;
     r = &c->now;
-    if (previous)
+    if (n->previous)
         r = c->now.ended && c->waiting ? &c->now : &c->last;
     else if (!r->id[0])
         r = &c->last;
-    if (!r->id[0] && previous)
+    if (!r->id[0] && n->previous)
         return err_set(err, ERR_INVALID, "previous terminated container \"%s\" in pod \"%s\" not "
-                       "found", container, pod);
+                       "found", n->container, n->pod);
     if (!r->id[0]) {
         reason = c->waiting ? c->waiting : c->pod->view->spec.n_init_containers
                                                ? "PodInitializing" : "ContainerCreating";
@@ -83,7 +83,7 @@ static int op_log(void *ctx, const char *ns, const char *pod, const char *contai
         else if (str_eq(reason, "ImagePullBackOff"))
             reason = "trying and failing to pull image";
         return err_set(err, ERR_INVALID, "container \"%s\" in pod \"%s\" is waiting to start: %s",
-                       container, pod, reason);
+                       n->container, n->pod, reason);
     }
     *out = (struct node_serve_container){ .log_path = log_path(c, r, a),
                                           .running = r == &c->now && !r->ended,
@@ -92,19 +92,18 @@ static int op_log(void *ctx, const char *ns, const char *pod, const char *contai
     return 0;
 }
 
-static int op_pod(void *ctx, const char *ns, const char *pod, const char *uid,
-                  struct node_exec_target *out, bool *host_network, struct err *err)
+static int op_pod(void *ctx, const struct node_serve_name *n, struct node_exec_target *out,
+                  struct err *err)
 {
-    struct pod *p = find_pod(ctx, &(struct name){ ns, pod, uid, NULL }, err);
+    struct pod *p = find_pod(ctx, n, err);
 
     if (!p)
         return -1;
     if (!p->shim || !p->shim_ready || p->shim_lost)
-        return err_set(err, ERR_INVALID, "pod \"%s_%s\" is not running", pod, ns);
+        return err_set(err, ERR_INVALID, "pod \"%s_%s\" is not running", n->pod, n->ns);
     *out = (struct node_exec_target){ .loop = p->self->loop, .shims = p->self->shims,
                                       .shim = p->shim, .container_id = "", .pod_ip = pod_ip(p),
                                       .host_ip = p->self->conf->ip };
-    *host_network = p->view->spec.host_network;
     return 0;
 }
 

@@ -33,19 +33,21 @@ struct node_serve_container {
  *   pod does not exist: `pod "p_ns" not found` ; container: `container not found ("c")`
  *   waiting (logs): `container "c" in pod "p" is waiting to start: ContainerCreating`
  *   previous missing: `previous terminated container "c" in pod "p" not found` */
+struct node_serve_name {
+    const char *ns, *pod, *container;
+    const char *uid;                             /* "": any */
+    bool previous;                               /* the instance before the current one */
+};
 struct node_serve_ops {
-    /* For exec and attach: it must run. uid "": any. */
-    int (*container)(void *ctx, const char *ns, const char *pod, const char *uid,
-                     const char *container,
-                     struct node_serve_container *out, struct arena *a, struct err *err);
-    /* previous: the instance before the current one. */
-    int (*log)(void *ctx, const char *ns, const char *pod, const char *container, bool previous,
-               struct node_serve_container *out, struct arena *a, struct err *err);
-    /* Any shim of the pod, for port-forward; only shims, shim, loop, pod_ip, host_ip of target are
-     * read. */
-    int (*pod)(void *ctx, const char *ns, const char *pod, const char *uid,
-               struct node_exec_target *out,
-               bool *host_network, struct err *err);
+    /* For exec and attach: it must run. */
+    int (*container)(void *ctx, const struct node_serve_name *n, struct node_serve_container *out,
+                     struct arena *a, struct err *err);
+    int (*log)(void *ctx, const struct node_serve_name *n, struct node_serve_container *out,
+               struct arena *a, struct err *err);
+    /* Any shim of the pod, for port-forward; only shims, shim, pod_ip, host_ip of target are read.
+     * */
+    int (*pod)(void *ctx, const struct node_serve_name *n, struct node_exec_target *out,
+               struct err *err);
     void (*pods)(void *ctx, struct buf *out, bool running_only);     /* a PodList as JSON */
     /* stats/summary as JSON; may be NULL */
     int (*summary)(void *ctx, struct buf *out, struct err *err);
@@ -69,8 +71,8 @@ int node_serve_new(struct node_serve **out, struct loop *l, const struct node_se
 struct node_serve *node_serve_free(struct node_serve *s);
 CLEANUP_DEFINE(struct node_serve, node_serve_free)
 uint16_t node_serve_port(const struct node_serve *s);
-/* A container ended: its streams end once all is sent. container_id NULL: the handle of the shim goes,
- * nothing of it is used after this; call it before each free() of one. */
+/* A container ended: its streams end once all is sent. container_id NULL: the handle of the shim
+ * goes, nothing of it is used after this; call it before each free() of one. */
 void node_serve_container_gone(struct node_serve *s, struct shim *shim, const char *container_id);
 /* new certificate */
 int node_serve_reload(struct node_serve *s, const struct node_serve_opts *o, struct err *err);

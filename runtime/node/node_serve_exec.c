@@ -495,12 +495,13 @@ static struct session *session_start(struct node_serve_call *c, bool exec,
 static void serve(struct node_serve_call *c, bool exec)
 {
     struct node_serve_container found = { .log_path = NULL };
+    struct node_serve_name name = { .ns = c->parts[1], .pod = c->parts[2],
+                                    .uid = c->n_parts == 5 ? c->parts[3] : "",
+                                    .container = c->parts[c->n_parts - 1] };
     struct err err = ERR_INIT;
-    const char *uid = c->n_parts == 5 ? c->parts[3] : "";
 
-    if (c->s->ops->container(c->s->ctx, c->parts[1], c->parts[2], uid, c->parts[c->n_parts - 1],
-                             &found, c->a,
-                             &err) < 0 || !session_start(c, exec, &found, &err)) {
+    if (c->s->ops->container(c->s->ctx, &name, &found, c->a, &err) < 0 ||
+        !session_start(c, exec, &found, &err)) {
         if (err.code == ERR_UNSUPPORTED)
             node_serve_refuse(c, 403, err.msg);
         else

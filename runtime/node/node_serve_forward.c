@@ -501,13 +501,12 @@ static int accept_any(struct node_serve_call *c, const struct node_exec_target *
 
 void node_serve_forward(struct node_serve_call *c)
 {
-    const char *uid = c->n_parts == 4 ? c->parts[3] : "";
+    struct node_serve_name name = { .ns = c->parts[1], .pod = c->parts[2],
+                                    .uid = c->n_parts == 4 ? c->parts[3] : "" };
     struct node_exec_target target = { .loop = NULL };
     struct err err = ERR_INIT;
-    bool host_network = false;
 
-    if (c->s->ops->pod(c->s->ctx, c->parts[1], c->parts[2], uid, &target, &host_network,
-                       &err) == 0 &&
+    if (c->s->ops->pod(c->s->ctx, &name, &target, &err) == 0 &&
         accept_any(c, &target, &err) == 0)
         return;
     if (err.code == ERR_UNSUPPORTED)

@@ -121,14 +121,15 @@ void node_serve_log(struct node_serve_call *c)
 {
     struct node_serve_container found = { .log_path = NULL };
     struct http_answer head = { .status = 200, .type = "text/plain" };
+    struct node_serve_name name;
     struct node_log_opts o;
     struct err err = ERR_INIT;
     struct log_stream *g;
 
-    if (read_options(c, &o, &err) < 0 ||
-        c->s->ops->log(c->s->ctx, c->parts[1], c->parts[2], c->parts[3],
-                       node_serve_flag(c, "previous"), &found,
-                       c->a, &err) < 0) {
+    name = (struct node_serve_name){ .ns = c->parts[1], .pod = c->parts[2],
+                                     .container = c->parts[3],
+                                     .uid = "", .previous = node_serve_flag(c, "previous") };
+    if (read_options(c, &o, &err) < 0 || c->s->ops->log(c->s->ctx, &name, &found, c->a, &err) < 0) {
         node_serve_refuse_err(c, &err);
         return;
     }

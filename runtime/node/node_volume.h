@@ -50,8 +50,13 @@ void node_volumes_prepare(struct node_volumes *v, struct object *pod, node_volum
 bool node_volumes_prepared(const struct node_volumes *v);            /* once successfully */
 bool node_volumes_busy(const struct node_volumes *v);
 /* Adds the volumeMounts of a container to its plan; own: of node_env_build, for subPathExpr. */
-int node_volumes_add_mounts(const struct node_volumes *v, struct oci_plan *plan, struct arena *a,
-                            const struct container_view *c, const struct plan_texts *own,
+struct node_volume_mounts {
+    struct oci_plan *plan;
+    struct arena *a;
+    const struct container_view *c;
+    const struct plan_texts *own;
+};
+int node_volumes_add_mounts(const struct node_volumes *v, const struct node_volume_mounts *m,
                             struct err *err);
 /* Host directory or file of a volume; NULL when there is none of this name. */
 const char *node_volumes_path(const struct node_volumes *v, struct arena *a, const char *name);

@@ -54,46 +54,44 @@ static bool devices_allowed(const struct container_view *c, const struct volume_
            str_eq(type, "CharDevice") || str_eq(type, "BlockDevice");
 }
 
-static int add_mount(const struct node_volume_host *h, struct oci_plan *plan, struct arena *a,
-                     const struct container_view *c, const struct volume_mount_view *m)
+static int add_mount(const struct node_volume_host *h, const struct node_volume_mounts *to,
+                     const struct volume_mount_view *m, const char *below)
 {
     const struct volume_view *v = find_volume(&pod_view(h->pod)->spec, m->name);
-    const char *place = v ? node_volume_place(h, a, v) : NULL;
+    const char *place = v ? node_volume_place(h, to->a, v) : NULL;
     struct plan_mount *p;
 
     if (!place)
         return -1;
-    p = plan_add_mount(plan, a);
+    p = plan_add_mount(to->plan, to->a);
     p->kind = PLAN_BIND;
     p->source = place;
-    p->dest = arena_printf(a, "%s%s", m->mount_path[0] == '/' ? "" : "/", m->mount_path);
+    p->subpath = below;
+    p->dest = arena_printf(to->a, "%s%s", m->mount_path[0] == '/' ? "" : "/", m->mount_path);
     /* What changes as a whole is never written to by a container. */
     p->read_only = m->read_only || !(v->host_path || v->empty_dir);
-    p->make_subpath = !p->read_only || v->empty_dir || v->host_path;
+    p->make_subpath = v->empty_dir || v->host_path;
     p->recursive = true;
     p->propagation = propagation(m->mount_propagation);
-    p->allow_dev = devices_allowed(c, v);
+    p->allow_dev = devices_allowed(to->c, v);
     p->allow_suid = true;
     return 0;
 }
 
-int node_volumes_add_mounts(const struct node_volumes *v, struct oci_plan *plan, struct arena *a,
-                            const struct container_view *c, const struct plan_texts *own,
+int node_volumes_add_mounts(const struct node_volumes *v, const struct node_volume_mounts *to,
                             struct err *err)
 {
     struct node_volume_host h = node_volume_host_of(v);
 
-    for (unsigned i = 0; i < c->n_volume_mounts; i++) {
-        const struct volume_mount_view *m = &c->volume_mounts[i];
+    for (unsigned i = 0; i < to->c->n_volume_mounts; i++) {
+        const struct volume_mount_view *m = &to->c->volume_mounts[i];
         const char *below;
 
-        if (subpath(&below, a, m, own, err) < 0)
+        if (subpath(&below, to->a, m, to->own, err) < 0)
             return -1;
-        if (add_mount(&h, plan, a, c, m) < 0)
-            return err_set(err, ERR_INVALID,
-                           "cannot find volume \"%s\" to mount into container \"%s\"", m->name,
-                           c->name);
-        plan->mounts.v[plan->mounts.len - 1].subpath = below;
+        if (add_mount(&h, to, m, below) < 0)
+            return err_set(err, ERR_INVALID, "cannot find volume \"%s\" to mount into container "
+                           "\"%s\"", m->name, to->c->name);
     }
     return 0;
 }

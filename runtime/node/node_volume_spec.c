@@ -175,17 +175,16 @@ static int add_secret(struct files *f, const char *name, struct keys k)
 static int add_downward(struct files *f, const struct downward_api_volume_file_view *items,
                         unsigned n)
 {
+    struct node_env_of of = { f->s->a, f->s->pod, f->s->facts };
+
     for (unsigned i = 0; i < n; i++) {
         const struct downward_api_volume_file_view *d = &items[i];
         const char *text = "";
 
-        if (d->field_ref && node_env_field(&text, f->s->a, f->s->pod, d->field_ref->field_path,
-                                           f->s->facts,
-                                           f->err) < 0)
+        if (d->field_ref && node_env_field(&text, &of, d->field_ref->field_path, f->err) < 0)
             return -1;
-        if (d->resource_field_ref && node_env_resource(&text, f->s->a, f->s->pod, NULL,
-                                                       d->resource_field_ref,
-                                                       f->s->facts, f->err) < 0)
+        if (d->resource_field_ref &&
+            node_env_resource(&text, &of, NULL, d->resource_field_ref, f->err) < 0)
             return -1;
         if (add_file(f, d->path, mode_of(f, d->has_mode, d->mode), -1, slice_of(text)) < 0)
             return -1;

@@ -51,7 +51,7 @@ static int make_env(struct pod_container *c, struct texts *t, struct err *err)
                                                                     c->pod->view)));
     if (node_env_build(&t->env, &t->own, a, &in, err) < 0)
         return -1;
-    node_env_args(&t->args, a, pod_spec(c), &t->own, &entry, &cmd);
+    node_env_args(&t->args, a, &(struct node_env_command){ pod_spec(c), &t->own, &entry, &cmd });
     return 0;
 }
 
@@ -97,7 +97,8 @@ int pod_create_plan(struct pod_container *c, struct err *err)
         return -1;
     if (join_target(c, err) < 0)
         return -1;
-    return node_volumes_add_mounts(p->volumes, c->plan, c->plan_arena, pod_spec(c), &t.own, err);
+    return node_volumes_add_mounts(p->volumes, &(struct node_volume_mounts){
+        c->plan, c->plan_arena, pod_spec(c), &t.own }, err);
 }
 
 /* --- the note */

@@ -87,7 +87,8 @@ static void on_listen(struct loop_timer *t)
 {
     struct probe_set *s = container_of(t, struct probe_set, listen);
 
-    if (!node_listen_all(&s->o.ports, s->o.net_pid) && loop_now_ms(s->target.loop) < s->listen_end_ms) {
+    if (!node_listen_all(&s->o.ports, s->o.net_pid) &&
+        loop_now_ms(s->target.loop) < s->listen_end_ms) {
         loop_timer_set(s->target.loop, t, PROBE_LISTEN_LOOK_MS, on_listen);
         return;
     }

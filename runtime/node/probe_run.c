@@ -105,26 +105,30 @@ static int start(struct probe_run *r, const struct node_exec_target *t,
                  struct err *err)
 {
     const struct probe_view *w = r->what;
-    const char *ip = t->pod_ip ? t->pod_ip : "";
+    struct probe_socket_opts so = { .host = t->pod_ip ? t->pod_ip : "", .timeout_ms = r->timeout_ms,
+                                    .done = on_socket, .ctx = r };
     uint16_t port = 0;
 
     if (w->exec) {
-        r->exec = node_exec_start(t, w->exec->command, w->exec->n_command, r->timeout_ms, on_exec,
-                                  r);
+        r->exec = node_exec_start(t, &(struct node_exec_opts){
+            .argv = w->exec->command, .n = w->exec->n_command, .timeout_ms = r->timeout_ms,
+            .done = on_exec, .ctx = r });
     } else if (w->http_get) {
         if (node_get_port(&port, &w->http_get->port, c, err) < 0)
             return -1;
-        r->get = node_get_start(t, w->http_get, port, r->timeout_ms, on_get, r);
+        r->get = node_get_start(t, &(struct node_get_opts){
+            .what = w->http_get, .port = port, .timeout_ms = r->timeout_ms, .done = on_get, .ctx =
+                r });
     } else if (w->tcp_socket) {
-        if (node_get_port(&port, &w->tcp_socket->port, c, err) < 0)
+        if (node_get_port(&so.port, &w->tcp_socket->port, c, err) < 0)
             return -1;
-        r->socket = probe_socket_start(t->loop, str_empty(w->tcp_socket->host) ? ip :
-                                       w->tcp_socket->host, port,
-                                       NULL, r->timeout_ms, on_socket, r);
+        if (!str_empty(w->tcp_socket->host))
+            so.host = w->tcp_socket->host;
+        r->socket = probe_socket_start(t->loop, &so);
     } else if (w->grpc) {
-        r->socket = probe_socket_start(t->loop, ip, (uint16_t)w->grpc->port,
-                                       w->grpc->service ? w->grpc->service : "", r->timeout_ms,
-                                       on_socket, r);
+        so.port = (uint16_t)w->grpc->port;
+        so.service = w->grpc->service ? w->grpc->service : "";
+        r->socket = probe_socket_start(t->loop, &so);
     } else {
         return err_set(err, ERR_INVALID, "missing probe handler for container %s", c->name);
     }

@@ -18,9 +18,15 @@ void probe_run_cancel(struct probe_run *r);      /* no callback. NULL is fine; n
 
 /* probe_socket.c: tcpSocket, and grpc over it. service NULL: connecting is all. */
 struct probe_socket;
-struct probe_socket *probe_socket_start(struct loop *l, const char *host, uint16_t port,
-                                        const char *service, int64_t timeout_ms,
-                                        probe_run_done *done, void *ctx);
+struct probe_socket_opts {
+    const char *host;                    /* copied, as service */
+    uint16_t port;
+    const char *service;
+    int64_t timeout_ms;
+    probe_run_done *done;                /* never from inside; the handle is freed after it */
+    void *ctx;
+};
+struct probe_socket *probe_socket_start(struct loop *l, const struct probe_socket_opts *o);
 void probe_socket_cancel(struct probe_socket *s);
 
 #endif

@@ -116,16 +116,17 @@ static void on_timeout(struct loop_timer *t)
 
 /* --- frames out */
 
-static void put_frame(struct buf *b, unsigned type, unsigned flags, uint32_t stream, const void *p,
-                      size_t len)
+struct frame { unsigned type, flags; uint32_t stream; const void *p; size_t len; };
+
+static void put_frame(struct buf *b, struct frame f)
 {
-    unsigned char head[FRAME_HEAD] = { (unsigned char)(len >> 16), (unsigned char)(len >> 8),
-                                       (unsigned char)len,
-                                       (unsigned char)type, (unsigned char)flags, 0, 0, 0,
-                                       (unsigned char)stream };
+    unsigned char head[FRAME_HEAD] = {
+        (unsigned char)(f.len >> 16), (unsigned char)(f.len >> 8), (unsigned char)f.len,
+        (unsigned char)f.type, (unsigned char)f.flags, 0, 0, 0, (unsigned char)f.stream };
 
     buf_add(b, head, sizeof(head));
-    buf_add(b, p, len);
+    if (f.len)
+        buf_add(b, f.p, f.len);
 }
 
 /* A length with 7 bits in its first byte (HPACK). */
@@ -188,9 +189,10 @@ static void queue_call(struct probe_socket *s)
     put_headers(&headers, at);
     put_request(&request, s->service);
     buf_str(&s->out, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    put_frame(&s->out, FRAME_SETTINGS, 0, 0, "", 0);
-    put_frame(&s->out, FRAME_HEADERS, FLAG_HEADERS_END, 1, headers.p, headers.len);
-    put_frame(&s->out, FRAME_DATA, FLAG_END, 1, request.p, request.len);
+    put_frame(&s->out, (struct frame){ .type = FRAME_SETTINGS });
+    put_frame(&s->out, (struct frame){ FRAME_HEADERS, FLAG_HEADERS_END, 1, headers.p,
+                                       headers.len });
+    put_frame(&s->out, (struct frame){ FRAME_DATA, FLAG_END, 1, request.p, request.len });
 }
 
 /* --- frames in */
@@ -239,9 +241,9 @@ static void on_frame(struct probe_socket *s, unsigned type, unsigned flags, cons
                      size_t len)
 {
     if (type == FRAME_SETTINGS && !(flags & FLAG_ACK))
-        put_frame(&s->out, FRAME_SETTINGS, FLAG_ACK, 0, "", 0);
+        put_frame(&s->out, (struct frame){ .type = FRAME_SETTINGS, .flags = FLAG_ACK });
     else if (type == FRAME_PING && !(flags & FLAG_ACK))
-        put_frame(&s->out, FRAME_PING, FLAG_ACK, 0, p, len);
+        put_frame(&s->out, (struct frame){ FRAME_PING, FLAG_ACK, 0, p, len });
     else if (type == FRAME_DATA)
         on_frame_data(s, flags, p, len);
     else if (type == FRAME_RST || type == FRAME_GOAWAY)
@@ -369,23 +371,21 @@ static void on_resolved(const struct resolve_address *a, unsigned n, const struc
     dial(s, &first);
 }
 
-struct probe_socket *probe_socket_start(struct loop *l, const char *host, uint16_t port,
-                                        const char *service, int64_t timeout_ms,
-                                        probe_run_done *done, void *ctx)
+struct probe_socket *probe_socket_start(struct loop *l, const struct probe_socket_opts *o)
 {
     struct probe_socket *s = NEW(struct probe_socket);
-    struct resolve_opts o = { .host = host, .on_done = on_resolved, .ctx = s };
+    struct resolve_opts ro = { .host = o->host, .on_done = on_resolved, .ctx = s };
     struct resolve_address a;
     struct err err = ERR_INIT;
 
-    *s = (struct probe_socket){ .loop = l, .host = mem_strdup(host),
-                                .service = mem_strdup(service), .port = port,
-                                .timeout_ms = timeout_ms, .fd = -1, .done = done, .ctx = ctx };
-    loop_timer_set(l, &s->timeout, timeout_ms, on_timeout);
-    if (resolve_numeric(&a, host))
+    *s = (struct probe_socket){ .loop = l, .host = mem_strdup(o->host), .port = o->port, .fd = -1,
+                                .service = mem_strdup(o->service), .timeout_ms = o->timeout_ms,
+                                .done = o->done, .ctx = o->ctx };
+    loop_timer_set(l, &s->timeout, o->timeout_ms, on_timeout);
+    if (resolve_numeric(&a, o->host))
         dial(s, &a);
-    else if (resolve_new(&s->resolve, l, &o, &err) < 0)
-        end(s, PROBE_FAILURE, "dial tcp: lookup %s: %s", host, err.msg);
+    else if (resolve_new(&s->resolve, l, &ro, &err) < 0)
+        end(s, PROBE_FAILURE, "dial tcp: lookup %s: %s", o->host, err.msg);
     return s;
 }
 

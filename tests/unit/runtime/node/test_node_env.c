@@ -195,6 +195,7 @@ TEST(command_and_args)
     struct plan_texts own = { 0 }, entry = { 0 }, cmd = { 0 }, out = { 0 };
     const char *const command[] = { "echo", "$(A)" }, *const args[] = { "$$(A)", "$(B)" };
     struct container_view c = { 0 };
+    struct node_env_command k = { &c, &own, &entry, &cmd };
     const char *text;
     struct err err = ERR_INIT;
 
@@ -202,13 +203,13 @@ TEST(command_and_args)
     plan_add_text(&own, n.a, "A=1");
     plan_add_text(&entry, n.a, "/entry");
     plan_add_text(&cmd, n.a, "cmd$(A)");
-    node_env_args(&out, n.a, &c, &own, &entry, &cmd);
+    node_env_args(&out, n.a, &k);
     EXPECT_EQ(out.len, 2);
     EXPECT_STR(out.v[1], "cmd$(A)");
     c.args = args;
     c.n_args = 2;
     out = (struct plan_texts){ 0 };
-    node_env_args(&out, n.a, &c, &own, &entry, &cmd);
+    node_env_args(&out, n.a, &k);
     EXPECT_EQ(out.len, 3);
     EXPECT_STR(out.v[0], "/entry");
     EXPECT_STR(out.v[1], "$(A)");
@@ -217,7 +218,7 @@ TEST(command_and_args)
     c.n_command = 2;
     c.n_args = 0;
     out = (struct plan_texts){ 0 };
-    node_env_args(&out, n.a, &c, &own, &entry, &cmd);
+    node_env_args(&out, n.a, &k);
     EXPECT_EQ(out.len, 2);
     EXPECT_STR(out.v[1], "1");
     EXPECT_OK(node_env_expand_strict(&text, n.a, "d/$(A)", &own, &err), &err);
@@ -230,15 +231,17 @@ TEST(maps_in_files)
 {
     struct box b;
     const char *text;
+    struct node_env_of of;
 
     box_init(&b);
     EXPECT_OK(build(&b, "", ""), &b.err);
-    EXPECT_OK(node_env_field(&text, b.n.a, b.pod, "metadata.labels", &b.facts, &b.err), &b.err);
+    of = (struct node_env_of){ b.n.a, b.pod, &b.facts };
+    EXPECT_OK(node_env_field(&text, &of, "metadata.labels", &b.err), &b.err);
     EXPECT_STR(text, "app=\"foo\"\nb=\"q\\\"q\"");
-    EXPECT_OK(node_env_field(&text, b.n.a, b.pod, "metadata.annotations", &b.facts, &b.err),
+    EXPECT_OK(node_env_field(&text, &of, "metadata.annotations", &b.err),
               &b.err);
     EXPECT_STR(text, "");
-    EXPECT_OK(node_env_field(&text, b.n.a, b.pod, "metadata.labels['']", &b.facts, &b.err), &b.err);
-    EXPECT_EQ(node_env_field(&text, b.n.a, b.pod, "metadata.labels[']", &b.facts, &b.err), -1);
+    EXPECT_OK(node_env_field(&text, &of, "metadata.labels['']", &b.err), &b.err);
+    EXPECT_EQ(node_env_field(&text, &of, "metadata.labels[']", &b.err), -1);
     box_deinit(&b);
 }

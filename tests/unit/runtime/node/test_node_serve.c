@@ -80,43 +80,40 @@ static int op_plan(void *ctx, struct arena *a, struct oci_plan *out, struct err 
     return 0;
 }
 
-static int op_container(void *ctx, const char *ns, const char *pod, const char *uid,
-                        const char *container,
-                        struct node_serve_container *out, struct arena *a, struct err *err)
+static int op_container(void *ctx, const struct node_serve_name *n, struct node_serve_container *out,
+                        struct arena *a, struct err *err)
 {
     struct box *b = ctx;
 
     (void)a;
-    if (!str_eq(ns, "ns") || !str_eq(pod, "p") || (*uid && !str_eq(uid, "u1")))
-        return err_set(err, ERR_NOT_FOUND, "pod \"%s_%s\" not found", pod, ns);
-    if (!str_eq(container, "c"))
-        return err_set(err, ERR_NOT_FOUND, "container not found (\"%s\")", container);
-    *out = (struct node_serve_container){ .log_path = b->log, .tty = b->tty,
-                                          .running = b->running };
+    if (!str_eq(n->ns, "ns") || !str_eq(n->pod, "p") || (*n->uid && !str_eq(n->uid, "u1")))
+        return err_set(err, ERR_NOT_FOUND, "pod \"%s_%s\" not found", n->pod, n->ns);
+    if (!str_eq(n->container, "c"))
+        return err_set(err, ERR_NOT_FOUND, "container not found (\"%s\")", n->container);
+    *out = (struct node_serve_container){ .log_path = b->log, .tty = b->tty, .running = b->running };
     out->target = (struct node_exec_target){ .loop = b->loop, .shims = &b->shims, .shim = b->shim,
                                              .container_id = "c1", .pod_ip = "", .plan = op_plan,
                                              .ctx = b };
     return 0;
 }
 
-static int op_log(void *ctx, const char *ns, const char *pod, const char *container, bool previous,
-                  struct node_serve_container *out, struct arena *a, struct err *err)
+static int op_log(void *ctx, const struct node_serve_name *n, struct node_serve_container *out,
+                  struct arena *a, struct err *err)
 {
-    if (previous)
-        return err_set(err, ERR_INVALID,
-                       "previous terminated container \"%s\" in pod \"%s\" not found", container,
-                       pod);
-    return op_container(ctx, ns, pod, "", container, out, a, err);
+    if (n->previous)
+        return err_set(err, ERR_INVALID, "previous terminated container \"%s\" in pod \"%s\" not "
+                       "found", n->container, n->pod);
+    return op_container(ctx, n, out, a, err);
 }
 
-static int op_pod(void *ctx, const char *ns, const char *pod, const char *uid,
-                  struct node_exec_target *out,
-                  bool *host_network, struct err *err)
+static int op_pod(void *ctx, const struct node_serve_name *n, struct node_exec_target *out,
+                  struct err *err)
 {
     struct node_serve_container found;
+    struct node_serve_name name = *n;
 
-    *host_network = false;
-    if (op_container(ctx, ns, pod, uid, "c", &found, NULL, err) < 0)
+    name.container = "c";
+    if (op_container(ctx, &name, &found, NULL, err) < 0)
         return -1;
     *out = found.target;
     return 0;

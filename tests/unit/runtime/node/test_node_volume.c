@@ -433,13 +433,15 @@ TEST(mounts)
         { .name = "h", .mount_path = "/h", .mount_propagation = "HostToContainer" },
     };
     struct container_view c = { .name = "c", .volume_mounts = m, .n_volume_mounts = 3 };
+    struct node_volume_mounts to;
 
     box_init(&b);
+    to = (struct node_volume_mounts){ &plan, b.n.a, &c, &own };
     plan_add_text(&own, b.n.a, "POD=p");
     box_pod(&b,
             "{name: a, configMap: {name: cm}}, {name: e, emptyDir: {}}, {name: h, hostPath: {path: "
             "/tmp}}", "");
-    EXPECT_OK(node_volumes_add_mounts(b.v, &plan, b.n.a, &c, &own, &b.err), &b.err);
+    EXPECT_OK(node_volumes_add_mounts(b.v, &to, &b.err), &b.err);
     EXPECT_EQ(plan.mounts.len, 3);
     EXPECT(plan.mounts.v[0].read_only);
     EXPECT_STR(plan.mounts.v[1].subpath, "p/x");
@@ -449,15 +451,15 @@ TEST(mounts)
     EXPECT_EQ(plan.mounts.v[2].propagation, PLAN_SLAVE);
     EXPECT(!plan.mounts.v[2].read_only);
     m[1].sub_path_expr = "$(GONE)";
-    EXPECT_EQ(node_volumes_add_mounts(b.v, &plan, b.n.a, &c, &own, &b.err), -1);
+    EXPECT_EQ(node_volumes_add_mounts(b.v, &to, &b.err), -1);
     EXPECT_STR(b.err.msg, "missing value for GONE");
     m[1].sub_path_expr = NULL;
     m[1].sub_path = "x/../..";
-    EXPECT_EQ(node_volumes_add_mounts(b.v, &plan, b.n.a, &c, &own, &b.err), -1);
+    EXPECT_EQ(node_volumes_add_mounts(b.v, &to, &b.err), -1);
     EXPECT_STR(b.err.msg, "unable to provision SubPath `x/../..`: must not contain '..'");
     m[1].sub_path = NULL;
     m[1].name = "zz";
-    EXPECT_EQ(node_volumes_add_mounts(b.v, &plan, b.n.a, &c, &own, &b.err), -1);
+    EXPECT_EQ(node_volumes_add_mounts(b.v, &to, &b.err), -1);
     EXPECT_STR(b.err.msg, "cannot find volume \"zz\" to mount into container \"c\"");
     box_deinit(&b);
 }

@@ -466,8 +466,9 @@ static void expect_grpc(const char *answer, size_t len, enum probe_result want, 
     box_init(&b);
     EXPECT(bind(fd, (struct sockaddr *)&sa, n) == 0 && listen(fd, 1) == 0);
     EXPECT(getsockname(fd, (struct sockaddr *)&sa, &n) == 0);
-    (void)probe_socket_start(b.n.loop, "127.0.0.1", ntohs(sa.sin_port), "svc", 1000,
-                             on_socket_done, &b);
+    (void)probe_socket_start(b.n.loop, &(struct probe_socket_opts){
+        .host = "127.0.0.1", .port = ntohs(sa.sin_port), .service = "svc", .timeout_ms = 1000,
+        .done = on_socket_done, .ctx = &b });
     c = accept(fd, NULL, NULL);
     EXPECT(c >= 0 && setsockopt(c, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int)) == 0);
     while (have < 24) {
