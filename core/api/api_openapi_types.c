@@ -4,6 +4,7 @@
 #include "core/base/check.h"
 #include "core/base/cleanup.h"
 #include "core/base/json.h"
+#include "core/object/schema_doc.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -251,9 +252,17 @@ static void write_list_type(struct api_openapi_doc *d, const struct schema_field
     api_openapi_close(d, ']');
 }
 
-static void write_field(struct api_openapi_doc *d, const struct schema_field *f)
+static void write_doc(struct api_openapi_doc *d, const char *text)
+{
+    if (text)
+        api_openapi_member(d, "description", text);
+}
+
+static void write_field(struct api_openapi_doc *d, const struct schema_type *t,
+                        const struct schema_field *f)
 {
     api_openapi_open(d, schema_field_name(f), '{');
+    write_doc(d, schema_doc(t, f));
     write_shape(d, f);
     write_strategy(d, f);
     write_list_type(d, f);
@@ -328,12 +337,13 @@ static void write_type(struct api_openapi_doc *d, const struct schema_type *t)
     unsigned n = schema_fields(t, &fields);
 
     api_openapi_open(d, schema_type_openapi(t), '{');
+    write_doc(d, schema_doc(t, NULL));
     if (!schema_type_is_either(t))
         api_openapi_member(d, "type", "object");
     if (n && !schema_type_is_either(t)) {
         api_openapi_open(d, "properties", '{');
         for (unsigned i = 0; i < n; i++)
-            write_field(d, &fields[i]);
+            write_field(d, t, &fields[i]);
         api_openapi_close(d, '}');
         write_required(d, fields, n);
     }

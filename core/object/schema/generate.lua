@@ -1,7 +1,8 @@
 -- generate.lua [--report] SCHEMADIR OUTDIR: the *.schema files -> constant tables, run by build.sh.
 --
 -- Writes schema_tables.h, schema_tables.c and schema_flags.h (types and fields), kinds.h and
--- kinds.c (what is served where), views.h and views.c (typed views, generate_views.lua). --report
+-- kinds.c (what is served where), views.h and views.c (typed views, generate_views.lua),
+-- schema_docs.c (docs.txt). --report
 -- prints the bytes of the tables per kind and writes nothing.
 --
 -- The notation. One statement a line; a line that begins with 4 or more blanks continues the
@@ -540,6 +541,43 @@ local function write_tables()
     write("schema_tables.c", c)
 end
 
+-- docs.txt: what kubectl explain says -----------------------------------------------------------
+-- "TYPE: text", and indented "field: text"; each key is TYPE or TYPE.field. Sorted, for looking up.
+local function read_docs(path)
+    local docs, owner = {}, nil
+    for line in io.lines(path) do
+        local indent, name, words = line:match("^(%s*)([^%s:#]+):%s*(.*)$")
+        if indent == "" then
+            owner = assert(by_id[name], path .. ": no type " .. name)
+        elseif name then
+            local known = false
+            for _, f in ipairs(owner.fields) do known = known or f.name == name end
+            assert(known, path .. ": no field " .. owner.id .. "." .. name)
+        end
+        if name and words ~= "" then
+            docs[#docs + 1] = { key = indent == "" and name or owner.id .. "." .. name, words }
+        end
+    end
+    table.sort(docs, function(a, b) return a.key < b.key end)
+    return docs
+end
+local function write_docs()
+    local c = { banner, '#include "core/object/schema_doc.h"', "", "const char schema_doc_pool[] =" }
+    local starts, at = {}, 0
+    for _, d in ipairs(read_docs(dir .. "/docs.txt")) do
+        c[#c + 1] = "    " .. c_string(d.key) .. ' "\\0" ' .. c_string(d[1]) .. ' "\\0"'
+        starts[#starts + 1] = at
+        at = at + #d.key + #d[1] + 2
+    end
+    assert(at < 65536)
+    c[#c] = c[#c] .. ";"
+    c[#c + 1] = "const uint16_t schema_doc_at[] = {"
+    rows(c, starts, 16)
+    c[#c + 1] = "};"
+    c[#c + 1] = "const unsigned schema_doc_len = " .. #starts .. ";"
+    write("schema_docs.c", c)
+end
+
 -- kinds ------------------------------------------------------------------------------------------
 local group_order = {}
 for i, g in ipairs(groups) do group_order[g.name] = i end
@@ -699,6 +737,7 @@ if report then print_report() os.exit(0) end
 assert(outdir, "usage: generate.lua [--report] SCHEMADIR OUTDIR")
 write_kinds()
 write_tables()
+write_docs()
 local write_views = assert(loadfile(dir .. "/generate_views.lua"))()
 write_views { by_id = by_id, kinds = kinds, views = views, embeds = embeds, first_row = first_row,
     snake = snake, write = write, banner = banner, STRUCT = STRUCT }
