@@ -43,7 +43,8 @@ int cmd_version(int argc, char **argv)
     } else if (c->short_form) {
         puts(INRO_VERSION);
     } else {
-        printf("inro version %s (%s)\n%s", INRO_VERSION, INRO_COMMIT, INRO_DEPS);
+        printf("inro version %s%s%s%s\n%s", INRO_VERSION, *INRO_COMMIT ? " (" : "", INRO_COMMIT,
+               *INRO_COMMIT ? ")" : "", INRO_DEPS);
     }
     return 0;
 }

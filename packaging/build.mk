@@ -67,7 +67,7 @@ $(lib): $(members) $(O)/members
 define link
 	@mkdir -p $(@D)
 	$(CC:ccache%=%) $(OPT) $(LINK) -o $@ $(1) $(libs) 2> $@.log; s=$$?; \
-	    grep -v -e 'statically linked applications' -e 'in function' -e 'garbage' $@.log >&2; exit $$s
+	    grep -v -e 'statically linked applications' -e 'in function' -e 'garbage' -e 'message above' $@.log >&2; exit $$s
 endef
 $(O)/inro.debug: $(call obj,cmd/main.c) $(lib) $(O)/link
 	$(call link,$(call obj,cmd/main.c) $(lib))

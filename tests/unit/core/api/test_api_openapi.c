@@ -1,4 +1,4 @@
-#include "api_fix.h"
+#include "tests/unit/core/api/api_fix.h"
 
 static bool resolves(const struct json *schemas, const struct json *v, const char **missing)
 {

@@ -1,4 +1,4 @@
-#include "api_fix.h"
+#include "tests/unit/core/api/api_fix.h"
 
 static void make(struct fix *f, const char *name, const char *labels)
 {
