@@ -14,7 +14,6 @@
 
 /* --- finding */
 
-
 static struct pod *find_pod(const struct node_self *self, const struct node_serve_name *n,
                             struct err *err)
 {

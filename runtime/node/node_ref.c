@@ -167,16 +167,19 @@ static void cache_poll(struct loop_timer *t)
 {
     struct node_ref_cache *c = container_of(t, struct node_ref_cache, poll);
     int64_t now = loop_now_ms(c->client->loop);
+    bool any = false;
     void *value;
     size_t at = 0;
 
     while (map_next(c->entries, &at, NULL, &value)) {
         struct entry *e = value;
 
+        any = any || !entry_immutable(e);
         if (e->answered && now - e->answered_ms >= NODE_REF_POLL_MS * 3 / 4 && !entry_immutable(e))
             entry_fetch(e);
     }
-    loop_timer_set(c->client->loop, &c->poll, NODE_REF_POLL_MS / 4, cache_poll);
+    if (any)
+        loop_timer_set(c->client->loop, &c->poll, NODE_REF_POLL_MS / 4, cache_poll);
 }
 
 /* --- the doors */
@@ -187,7 +190,6 @@ struct node_ref_cache *node_ref_cache_new(struct client *client)
 
     c->client = client;
     c->entries = map_new();
-    loop_timer_set(client->loop, &c->poll, NODE_REF_POLL_MS / 4, cache_poll);
     return c;
 }
 
@@ -229,6 +231,9 @@ static void set_add(struct node_ref_set *s, const struct kind *k, const char *na
                              .name = mem_strdup(name) };
         list_init(&e->links);
         map_put(s->cache->entries, key, e);
+        if (!loop_timer_is_set(&s->cache->poll))
+            loop_timer_set(s->cache->client->loop, &s->cache->poll, NODE_REF_POLL_MS / 4,
+                           cache_poll);
     }
     l = NEW(struct link);
     l->entry = e;
