@@ -66,7 +66,7 @@ forward() {      # PORTS...: its process is $forward
     procs+=($forward)
     check "$way: port-forward $*" eventually 10 grep -q "Forwarding from 127" "$work/forward"
 }
-forward_end() { kill $(cat /proc/$forward/task/$forward/children) $forward 2> /dev/null; wait $forward 2> /dev/null; }
+forward_end() { kill $(cat /proc/$forward/task/$forward/children 2> /dev/null) $forward 2> /dev/null; wait $forward 2> /dev/null; }
 attach_cat() { (echo "hi $ws"; sleep 1) | timeout 3 bash -c "$(declare -f k_long inside ns_of); $(declare -p work node \
     tools kubectl_suite ns_n1); k_long attach -i a -c cat"; }
 for ws in true false; do
