@@ -65,10 +65,61 @@ static void look(struct sched_cycle *c, struct search *f, struct sched_node *n)
         sched_decide_reason(&f->reasons, c->why[i], 1);
 }
 
+struct named { VEC(struct sched_node *) nodes; };
+
+static void add_named(struct sched_cycle *c, struct named *out, const char *name)
+{
+    struct sched_node *n = sched_snapshot_find(c->s, name, false);
+
+    if (!n || !n->object)
+        return;
+    for (size_t i = 0; i < out->nodes.len; i++) {
+        if (out->nodes.v[i] == n)
+            return;
+    }
+    vec_push(&out->nodes, n);
+}
+
+/* Pods of a DaemonSet name their node by field. Then no other is looked at: false when any of the
+ * terms leaves it open. */
+static bool find_named(struct sched_cycle *c, struct named *out)
+{
+    const struct affinity_view *af = c->v->spec.affinity;
+    const struct node_selector_view *need = af && af->node_affinity
+        ? af->node_affinity->required_during_scheduling_ignored_during_execution : NULL;
+
+    if (!need || !need->n_node_selector_terms)
+        return false;
+    for (unsigned i = 0; i < need->n_node_selector_terms; i++) {
+        const struct node_selector_term_view *t = &need->node_selector_terms[i];
+        const struct node_selector_requirement_view *r = t->match_fields;
+
+        if (!t->n_match_fields || !str_eq(r->key, "metadata.name") || !str_eq(r->operator, "In"))
+            return false;
+        for (unsigned k = 0; k < r->n_values; k++)
+            add_named(c, out, r->values[k]);
+    }
+    return true;
+}
+
+static void search_named(struct sched_cycle *c, struct search *f, const struct named *named)
+{
+    size_t rest = c->s->order.len - named->nodes.len;
+
+    memset(f->fits, SCHED_NEVER, c->s->order.len);
+    for (size_t i = 0; i < named->nodes.len; i++)
+        look(c, f, named->nodes.v[i]);
+    if (rest)
+        sched_decide_reason(&f->reasons, "node(s) didn't satisfy plugin(s) [NodeAffinity]",
+                            (unsigned)rest);
+    f->wakes |= SCHED_ON_NODE_ADD;
+}
+
 static void search(struct sched_cycle *c, struct search *f)
 {
     struct sched *s = c->s;
     size_t nodes = s->order.len, want = enough(nodes), at = s->next_start % nodes, seen = 0;
+    struct named named = { 0 };
 
     if (c->pod->nominated && c->pod->nominated->object) {
         struct search once = { .fits = f->fits };
@@ -78,11 +129,16 @@ static void search(struct sched_cycle *c, struct search *f)
         if (c->n_feasible)
             return;
     }
-    for (; seen < nodes && c->n_feasible < want; seen++) {
-        look(c, f, s->order.v[at]);
-        at = at + 1 == nodes ? 0 : at + 1;
+    if (find_named(c, &named)) {
+        search_named(c, f, &named);
+    } else {
+        for (; seen < nodes && c->n_feasible < want; seen++) {
+            look(c, f, s->order.v[at]);
+            at = at + 1 == nodes ? 0 : at + 1;
+        }
+        s->next_start = at;
     }
-    s->next_start = at;
+    vec_deinit(&named.nodes);
 }
 
 static void explain(struct sched_cycle *c, struct search *f, struct sched_verdict *out)

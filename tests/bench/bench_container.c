@@ -1,6 +1,6 @@
 /* bench_container.c: how long a container takes from its creation to the exit of a program that
- * does nothing: in a pod that runs, and with a pod of its own; beside `crun run` of the same program
- * and a bare clone with namespaces and exec. All take turns in one loop.
+ * does nothing: in a pod that runs, and with a pod of its own; beside `crun run` of the same
+ * program and a bare clone with namespaces and exec. All take turns in one loop.
  *
  *     bench_container FOLDER RUN-FOLDER CGROUP [BUNDLE]     BUNDLE: an OCI bundle for crun
  *

@@ -186,6 +186,25 @@ TEST(node_affinity)
           { { "p", "", "", NEED("{matchExpressions: [{key: x, operator: Exists}]}, "
                                 "{matchExpressions: [{key: c, operator: Exists}]}") } },
           "n2", NULL },
+        { "field of a full node", { { "n1" }, { "n2" }, { "n3" } },
+          { { "a", "", "cpu: 3", "nodeSelector: {kubernetes.io/hostname: n2}" },
+            { "p", "", "cpu: 2", NEED("{matchFields: [{key: metadata.name, operator: In, "
+                                      "values: [n2]}]}") } }, NULL,
+          "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) "
+          "[NodeAffinity]." },
+        { "field of no node", { { "n1" } },
+          { { "p", "", "", NEED("{matchFields: [{key: metadata.name, operator: In, "
+                                "values: [n9]}]}") } }, NULL,
+          "0/1 nodes are available: 1 node(s) didn't satisfy plugin(s) [NodeAffinity]." },
+        { "field and label", { { "n1", "a: b" }, { "n2", "a: b" } },
+          { { "p", "", "", NEED("{matchFields: [{key: metadata.name, operator: In, values: [n2]}], "
+                                "matchExpressions: [{key: a, operator: Exists}]}") } },
+          "n2", NULL },
+        { "field or label", { { "n1", "a: b" }, { "n2" } },
+          { { "p", "", "", NEED("{matchFields: [{key: metadata.name, operator: In, "
+                                "values: [n9]}]}, "
+                                "{matchExpressions: [{key: a, operator: Exists}]}") } },
+          "n1", NULL },
         { "field", { { "n1" }, { "n2" } },
           { { "p", "", "", NEED("{matchFields: [{key: metadata.name, operator: In, "
                                 "values: [n2]}]}") } }, "n2", NULL },
