@@ -1,13 +1,14 @@
 /* sim_check.c -- what must hold after every step, and what must have come about in peace. */
 #include <inttypes.h>
 
+#include "gen/views.h"
 #include "tests/sim/sim_impl.h"
 
 /* --- at each request of the control role */
 
-static bool is_active(struct sim *s, const struct object *pod)
+static bool is_active(const struct object *pod)
 {
-    const char *phase = json_path_str(sim_tree(s, pod), "status.phase");
+    const char *phase = pod_view(pod)->status.phase;
 
     return !object_is_deleting(pod) && !str_eq(phase, "Failed") && !str_eq(phase, "Succeeded");
 }
@@ -20,7 +21,7 @@ static unsigned active_of(struct sim *s, const char *owner_uid)
     for (size_t at = 0; (pod = fake_client_next(s->f, kind_pod(), &at));) {
         const struct object_owner *o = object_controller(pod);
 
-        n += o && str_eq(o->uid, owner_uid) && is_active(s, pod);
+        n += o && str_eq(o->uid, owner_uid) && is_active(pod);
     }
     return n;
 }
@@ -87,16 +88,18 @@ static void check_bindings(struct sim *s)
     struct object *pod;
 
     for (size_t at = 0; (pod = fake_client_next(s->f, kind_pod(), &at));) {
-        const char *node = json_path_str(sim_tree(s, pod), "spec.nodeName");
+        const char *node = pod_view(pod)->spec.node_name;
         const char *was = map_get(s->bound, object_uid(pod));
 
+        if (str_empty(node))
+            node = NULL;
         if (was && !str_eq(was, node))
             sim_break(s, "pod %s moved from %s to %s", object_name(pod), was, node ? node : "none");
         if (node && !was)
             map_put(s->bound, object_uid(pod), mem_strdup(node));
         for (unsigned i = 0; node && i < s->n_nodes; i++)
             on[i] += str_eq(s->nodes[i].name, node) &&
-                     !str_eq(json_path_str(sim_tree(s, pod), "status.phase"), "Failed");
+                     !str_eq(pod_view(pod)->status.phase, "Failed");
     }
     for (unsigned i = 0; i < s->n_nodes; i++)
         if (on[i] > SIM_NODE_PODS)
@@ -109,9 +112,9 @@ static void check_networks(struct sim *s)
     struct object *node;
 
     for (size_t at = 0; (node = fake_client_next(s->f, kind_node(), &at));) {
-        const char *cidr = json_path_str(sim_tree(s, node), "spec.podCIDR");
+        const char *cidr = node_view(node)->spec.pod_cidr;
 
-        if (cidr && map_put(seen, cidr, s))
+        if (!str_empty(cidr) && map_put(seen, cidr, s))
             sim_break(s, "two nodes have the network %s", cidr);
     }
     map_free(seen, NULL);
@@ -177,7 +180,7 @@ static void check_pods(struct sim *s, unsigned i)
     for (size_t at = 0; (pod = fake_client_next(s->f, kind_pod(), &at));) {
         struct json *tree = sim_tree(s, pod);
 
-        if (!str_eq(object_label(pod, "app"), sim_user_app(s, i)) || !is_active(s, pod))
+        if (!str_eq(object_label(pod, "app"), sim_user_app(s, i)) || !is_active(pod))
             continue;
         n++;
         if (!str_eq(image_of(tree, "spec.containers"), image))
@@ -249,7 +252,7 @@ static void check_service(struct sim *s, unsigned i)
         if (str_eq(object_label(o, "kubernetes.io/service-name"), sim_user_app(s, i)))
             take_endpoints(s, o, seen);
     for (size_t at = 0; (o = fake_client_next(s->f, kind_pod(), &at));) {
-        if (!str_eq(object_label(o, "app"), sim_user_app(s, i)) || !is_active(s, o))
+        if (!str_eq(object_label(o, "app"), sim_user_app(s, i)) || !is_active(o))
             continue;
         pods++;
         if (!map_get(seen, object_name(o)))

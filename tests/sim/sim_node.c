@@ -2,6 +2,7 @@
  * go. */
 #include <stdio.h>
 
+#include "gen/views.h"
 #include "tests/sim/sim_impl.h"
 
 #define RENEW_MS 10000
@@ -69,26 +70,25 @@ static void start(struct sim *s, const char *pod)
         ip / 250 % 250, ip % 250 + 1, ip / 250 % 250, ip % 250 + 1));
 }
 
-static bool is_ready(struct json *tree)
+static bool is_ready(const struct object *pod)
 {
-    struct json *it;
+    const struct pod_status_view *v = &pod_view(pod)->status;
 
-    json_each(it, json_path(tree, "status.conditions"))
-        if (str_eq(json_get_str(it, "type"), "Ready"))
-            return str_eq(json_get_str(it, "status"), "True");
+    for (unsigned i = 0; i < v->n_conditions; i++)
+        if (str_eq(v->conditions[i].type, "Ready"))
+            return str_eq(v->conditions[i].status, "True");
     return false;
 }
 
 static void tend(struct sim *s, const char *name)
 {
     struct object *pod = fake_client_get(s->f, kind_pod(), "default", name);
-    struct json *tree = sim_tree(s, pod);
-    const char *phase = json_path_str(tree, "status.phase");
+    const char *phase = pod_view(pod)->status.phase;
 
     if (object_is_deleting(pod)) {
         if (s->o.plant != SIM_PLANT_STUCK_NODE)
             fake_client_drop(s->f, kind_pod(), "default", name);
-    } else if (!str_eq(phase, "Failed") && (!str_eq(phase, "Running") || !is_ready(tree))) {
+    } else if (!str_eq(phase, "Failed") && (!str_eq(phase, "Running") || !is_ready(pod))) {
         start(s, name);
     }
 }
@@ -103,12 +103,11 @@ void sim_node_tick(struct sim *s)
         if (s->nodes[i].exists && !s->nodes[i].silent && sim_now_ms(s) >= s->nodes[i].lease_ms)
             renew(s, &s->nodes[i]);
     for (size_t at = 0; (pod = fake_client_next(s->f, kind_pod(), &at)) && n < ARRAY_LEN(todo);) {
-        struct json *tree = sim_tree(s, pod);
-        struct sim_node *node = node_of(s, json_path_str(tree, "spec.nodeName"));
+        struct sim_node *node = node_of(s, pod_view(pod)->spec.node_name);
 
         if (!node || !node->exists || node->silent)
             continue;
-        if (is_ready(tree) && !object_is_deleting(pod))
+        if (is_ready(pod) && !object_is_deleting(pod))
             continue;
         if (s->peace || sim_pick(s, 6) == 0)
             todo[n++] = arena_strdup(s->a, object_name(pod));
@@ -125,7 +124,7 @@ static void spoil_pod(struct sim *s)
     size_t skip = sim_pick(s, 10);
 
     for (size_t at = 0; (pod = fake_client_next(s->f, kind_pod(), &at));) {
-        const char *phase = json_path_str(sim_tree(s, pod), "status.phase");
+        const char *phase = pod_view(pod)->status.phase;
         bool fails = sim_pick(s, 3) == 0;
 
         if (!str_eq(phase, "Running") || skip-- > 0)

@@ -6,7 +6,7 @@
 #ifdef __SANITIZE_ADDRESS__
 #define SEEDS 4                          /* each takes ten times as long */
 #else
-#define SEEDS 20
+#define SEEDS 40
 #endif
 
 /* The fewest steps of chaos with which a seed still breaks, and what happened in them. */
@@ -58,7 +58,7 @@ TEST_SLOW(chaos_then_peace, 3600)
 
 TEST_SLOW(many_nodes, 3600)
 {
-    run_seeds(100000, 2, (struct sim_opts){ .nodes = 50, .steps = 60 });
+    run_seeds(100000, 8, (struct sim_opts){ .nodes = 50, .steps = 60 });
 }
 
 TEST_SLOW(same_seed_same_trace, 300)
