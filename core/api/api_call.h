@@ -50,10 +50,12 @@ struct api_options {
 
 enum api_as { API_AS_OBJECT, API_AS_TABLE, API_AS_PARTIAL, API_AS_PARTIAL_LIST };
 
+enum api_form { API_JSON, API_YAML, API_PROTOBUF };
 struct api_media {
-    bool yaml, pretty;
+    enum api_form form;
+    bool pretty;
     /* a Status has no other forms: the first clause without "as" */
-    bool failure_yaml;
+    enum api_form failure_form;
     enum api_as as;
     const char *as_version;                 /* "v1" or "v1beta1" */
 };
@@ -141,6 +143,9 @@ char *api_unescape(struct arena *a, const char *p, size_t len, bool plus);
 /* api_encode.c: the answer as bytes. Fills text and text_type from object, tree or status. */
 void api_encode(struct api_call *c);
 void api_encode_object(struct buf *b, struct api_call *c, struct object *o);    /* by media.as */
+/* A tree with apiVersion and kind. -1: its kind is none of protobuf. */
+int api_encode_protobuf(struct buf *b, const struct json *tree);
+#define API_TYPE_PROTOBUF "application/vnd.kubernetes.protobuf"
 /* A Table of one row; columns false: they are null, as in all events of a watch but the first. */
 void api_encode_row_table(struct buf *b, struct api_call *c, struct object *o,
                           const char *list_meta,

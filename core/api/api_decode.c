@@ -65,7 +65,7 @@ static int decode_protobuf(struct api_call *c, struct json **out)
     if (c->body.len < CODEC_PROTOBUF_MAGIC_BYTES ||
         memcmp(c->body.p, CODEC_PROTOBUF_MAGIC, CODEC_PROTOBUF_MAGIC_BYTES) != 0)
         return not_protobuf(c);
-    if (codec_protobuf_read(out, c->a, c->body, &err) == 0)
+    if (codec_protobuf_read(out, c->a, c->body, c->route.kind, &err) == 0)
         return 0;
     return err.code == ERR_QUOTA ? api_fail_err(c, &err) : unrecognized(c,
                                                                         arena_strdup(c->a,

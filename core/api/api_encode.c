@@ -3,6 +3,7 @@
 
 #include "core/base/check.h"
 #include "core/base/yaml.h"
+#include "core/object/codec_protobuf.h"
 #include "core/object/convert.h"
 #include "core/object/table.h"
 
@@ -128,37 +129,60 @@ void api_encode_object(struct buf *b, struct api_call *c, struct object *o)
 
 /* --- the end of a call */
 
-static void to_yaml_or_pretty(struct api_call *c)
+int api_encode_protobuf(struct buf *b, const struct json *tree)
+{
+    const char *version = json_get_str(tree, "apiVersion"), *kind = json_get_str(tree, "kind");
+    const struct schema_type *type = version && kind ? codec_protobuf_type(version, kind) : NULL;
+
+    if (!type)
+        return -1;
+    codec_protobuf_write(b, type, tree, version, kind);
+    return 0;
+}
+
+/* The answer, which is JSON, in the form that the client asked for, if it has that form. */
+static void rewrite(struct api_call *c)
 {
     _cleanup_(arena_freep) struct arena *a = NULL;
+    _cleanup_buf_ struct buf other = BUF_INIT;
     struct json *tree;
 
-    if (!c->media.yaml && !c->media.pretty)
+    if (c->media.form == API_JSON && !c->media.pretty)
         return;
     a = arena_new(CALL_REWRITE_BYTES);
     if (json_parse(&tree, a, c->text.p, c->text.len, NULL, NULL) < 0)
         return;
-    buf_clear(&c->text);
-    if (c->media.yaml) {
+    if (c->media.form == API_YAML) {
         json_sort_keys(tree);
-        yaml_write(&c->text, tree);
+        yaml_write(&other, tree);
         c->text_type = "application/yaml";
+    } else if (c->media.form == API_PROTOBUF) {
+        if (api_encode_protobuf(&other, tree) < 0)
+            return;
+        c->text_type = API_TYPE_PROTOBUF;
     } else {
-        json_write_pretty(&c->text, tree, 2);
+        json_write_pretty(&other, tree, 2);
     }
+    buf_deinit(&c->text);
+    c->text = other;
+    other = (struct buf)BUF_INIT;
 }
 
 static void encode_failure(struct api_call *c)
 {
     buf_clear(&c->text);
-    c->media.yaml = c->media.failure_yaml;
+    c->media.form = c->media.failure_form;
     c->code = c->status->code;
     status_write(&c->text, c->status);
 }
 
-/* Single objects refuse to be a partial list. */
+/* Tables are not for protobuf, and single objects refuse to be a partial list. */
 static int check_form(struct api_call *c)
 {
+    if (c->media.form == API_PROTOBUF && c->media.as == API_AS_TABLE && c->route.kind)
+        return api_fail(c, status_new(c->a, 406, "NotAcceptable",
+            "object *v1.Table does not implement the protobuf marshalling interface and cannot be "
+            "encoded to a protobuf message"));
     if (!c->object || c->media.as != API_AS_PARTIAL_LIST)
         return 0;
     return api_fail(c, status_new(c->a, 406, "NotAcceptable",
@@ -187,7 +211,7 @@ void api_encode(struct api_call *c)
     if (c->text_type && !*c->text_type)      /* no body at all */
         return;
     c->text_type = c->text_type ? c->text_type : "application/json";
-    to_yaml_or_pretty(c);
-    if (c->text.len && c->text.p[c->text.len - 1] != '\n')
+    rewrite(c);
+    if (c->media.form != API_PROTOBUF && c->text.len && c->text.p[c->text.len - 1] != '\n')
         buf_chr(&c->text, '\n');
 }

@@ -1,5 +1,4 @@
-/* api_negotiate.c: the Accept header -> the form of the answer. Protobuf is not offered yet: a
- * client that prefers it and also takes JSON gets JSON. */
+/* api_negotiate.c: the Accept header -> the form of the answer. */
 #include "core/api/api_call.h"
 
 #include <stdlib.h>
@@ -67,9 +66,11 @@ static bool set_media(struct api_media *m, const struct clause *cl)
 {
     *m = (struct api_media){ .as_version = "v1" };
     if (slice_is(cl->type, "*/*") || slice_is(cl->type, "application/json"))
-        m->yaml = false;
+        m->form = API_JSON;
     else if (slice_is(cl->type, "application/yaml"))
-        m->yaml = true;
+        m->form = API_YAML;
+    else if (slice_is(cl->type, "application/vnd.kubernetes.protobuf"))
+        m->form = API_PROTOBUF;
     else
         return false;
     if (slice_is(cl->pretty, "1") || slice_is(cl->pretty, "true"))
@@ -126,15 +127,15 @@ static void pretty_param(struct api_call *c)
         c->media.pretty = true;
 }
 
-static bool wants_yaml(const struct clause *clauses, unsigned n)
+static enum api_form first_form(const struct clause *clauses, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         struct api_media m;
 
         if (!clauses[i].as.len && set_media(&m, &clauses[i]))
-            return m.yaml;
+            return m.form;
     }
-    return false;
+    return API_JSON;
 }
 
 /* The options of a Table are looked at wherever one may come out. */
@@ -152,9 +153,10 @@ int api_negotiate(struct api_call *c)
 {
     struct clause clauses[ACCEPT_CLAUSES_MAX];
     unsigned n = str_empty(c->accept) ? 0 : parse_accept(clauses, c->accept);
-    bool form_refused = false, yaml = wants_yaml(clauses, n);
+    enum api_form failure = first_form(clauses, n);
+    bool form_refused = false;
 
-    c->media = (struct api_media){ .as_version = "v1", .failure_yaml = yaml };
+    c->media = (struct api_media){ .as_version = "v1", .failure_form = failure };
     pretty_param(c);
     if (!n)
         return 0;
@@ -168,7 +170,7 @@ int api_negotiate(struct api_call *c)
             continue;
         }
         c->media = m;
-        c->media.failure_yaml = yaml;
+        c->media.failure_form = failure;
         pretty_param(c);
         return check_include(c);
     }

@@ -36,6 +36,46 @@ static void finish(struct api_watch *w)
 
 /* --- events */
 
+/* Protobuf frames: the length in 4 bytes, then WatchEvent{1: type, 2: RawExtension{1: object}}. */
+static void put_bytes(struct buf *b, unsigned number, const void *p, size_t len)
+{
+    buf_chr(b, (char)(number << 3 | 2));
+    for (size_t rest = len; ; rest >>= 7) {
+        buf_chr(b, (char)(rest >= 0x80 ? rest | 0x80 : rest));
+        if (rest < 0x80)
+            break;
+    }
+    buf_add(b, p, len);
+}
+
+static void to_frame(struct buf *b)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(0);
+    _cleanup_buf_ struct buf object = BUF_INIT, raw = BUF_INIT, event = BUF_INIT;
+    const char *type;
+    struct json *v;
+    int failed = json_parse(&v, a, b->p, b->len, NULL, NULL);
+
+    buf_clear(b);
+    if (failed || api_encode_protobuf(&object, json_get(v, "object")) < 0)
+        return;
+    type = json_get_str(v, "type");
+    put_bytes(&raw, 1, object.p, object.len);
+    put_bytes(&event, 1, type, strlen(type));
+    put_bytes(&event, 2, raw.p, raw.len);
+    for (int shift = 24; shift >= 0; shift -= 8)
+        buf_chr(b, (char)(event.len >> shift));
+    buf_add(b, event.p, event.len);
+}
+
+/* One event as JSON goes out in the form of the watch. */
+static void send_text(struct api_watch *w, struct buf *b)
+{
+    if (w->call->media.form == API_PROTOBUF)
+        to_frame(b);
+    http_stream_write(w->req, b->p, b->len);
+}
+
 static void write_table(struct api_watch *w, struct buf *b, struct object *o)
 {
     char meta[64];
@@ -55,7 +95,7 @@ static void send_event(struct api_watch *w, const char *type, struct object *o)
     else
         api_encode_object(&b, w->call, o);
     buf_str(&b, "}\n");
-    http_stream_write(w->req, b.p, b.len);
+    send_text(w, &b);
 }
 
 static void send_bookmark(struct api_watch *w, int64_t rv, bool initial_end)
@@ -80,7 +120,7 @@ static void send_bookmark(struct api_watch *w, int64_t rv, bool initial_end)
         buf_fmt(&b, "%s}}}\n",
                 initial_end ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}"
                                          : "");
-    http_stream_write(w->req, b.p, b.len);
+    send_text(w, &b);
     w->claimed = rv;
 }
 
@@ -93,7 +133,7 @@ static void send_status(struct api_watch *w, const struct status *s)
     while (b.len && b.p[b.len - 1] == '\n')
         b.len--;
     buf_str(&b, "}\n");
-    http_stream_write(w->req, b.p, b.len);
+    send_text(w, &b);
 }
 
 /* The state before, with the revision of the change that took it out of sight. */
@@ -237,7 +277,8 @@ static int64_t lifetime_ms(struct api_call *c)
 
 static void begin_stream(struct api_watch *w)
 {
-    struct http_answer a = { .status = 200, .type = "application/json" };
+    struct http_answer a = { .status = 200, .type = w->call->media.form == API_PROTOBUF ?
+                             API_TYPE_PROTOBUF ";stream=watch" : "application/json" };
 
     w->req->user = w;
     w->req->on_gone = on_gone;
@@ -253,8 +294,9 @@ static void run(struct api_watch *w, int64_t rv)
 
     begin_stream(w);
     loop_timer_set(c->home, &w->end, lifetime_ms(c), on_end);
-    /* events are single objects: no such form */
-    if (c->media.as == API_AS_PARTIAL_LIST) {
+    /* events are single objects: no such form; nor has protobuf tables */
+    if (c->media.as == API_AS_PARTIAL_LIST ||
+        (c->media.as == API_AS_TABLE && c->media.form == API_PROTOBUF)) {
         finish(w);
         return;
     }

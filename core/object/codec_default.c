@@ -336,6 +336,7 @@ static const struct {
     { KIND_ID_HORIZONTAL_POD_AUTOSCALER, codec_default_autoscaler },
     { KIND_ID_JOB, codec_default_job },
     { KIND_ID_LIMIT_RANGE, codec_default_limit_range },
+    { KIND_ID_SECRET, codec_default_secret },
     { KIND_ID_NAMESPACE, namespace_defaults },
     { KIND_ID_NETWORK_POLICY, codec_default_network_policy },
     { KIND_ID_PERSISTENT_VOLUME, codec_default_persistent_volume },

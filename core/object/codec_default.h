@@ -24,6 +24,7 @@ codec_default_kind codec_default_replication_controller;
 codec_default_kind codec_default_network_policy;
 codec_default_kind codec_default_binding;
 codec_default_kind codec_default_limit_range;
+codec_default_kind codec_default_secret;
 codec_default_kind codec_default_autoscaler;
 codec_default_kind codec_default_persistent_volume;
 

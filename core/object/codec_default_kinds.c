@@ -1,6 +1,10 @@
 /* core/object/codec_default_kinds.c -- defaults of workloads, scaling, networking and access rules
  * that depend on more than one field. Each runs on the whole object, before the constants of the
  * tables. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/b64.h"
 #include "core/base/check.h"
 #include "core/object/codec_default.h"
 
@@ -146,6 +150,34 @@ void codec_default_persistent_volume(struct json *tree, struct arena *a,
         return;
     text_if_unset(spec, a, type, "persistentVolumeReclaimPolicy", "Retain");
     text_if_unset(spec, a, type, "volumeMode", "Filesystem");
+}
+
+static int by_key(const void *x, const void *y)
+{
+    const struct json_member *a = x, *b = y;
+
+    return strcmp(a->key, b->key);
+}
+
+/* stringData is a way in only: it is merged over data. */
+void codec_default_secret(struct json *tree, struct arena *a, const struct schema_type *t)
+{
+    const struct json *plain = json_get(tree, "stringData");
+    struct json *data = json_get(tree, "data");
+
+    if (json_len(plain) > 0 && !json_is(data, JSON_OBJECT)) {
+        data = json_object(a);
+        codec_default_put(tree, a, t, "data", data);
+    }
+    json_each_member(m, plain) {
+        _cleanup_buf_ struct buf b = BUF_INIT;
+
+        b64_encode(&b, B64_STD, json_text(m->val) ? m->val->s : "", m->val->len);
+        json_set(a, data, m->key, json_strn(a, b.p ? b.p : "", b.len));
+    }
+    if (json_len(plain) > 0)
+        qsort(data->members, data->len, sizeof(data->members[0]), by_key);
+    json_del(tree, "stringData");
 }
 
 void codec_default_limit_range(struct json *tree, struct arena *a, const struct schema_type *t)

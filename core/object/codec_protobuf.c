@@ -28,6 +28,11 @@ static int broken(const struct reader *r, const char *what)
     return err_set(r->err, ERR_INVALID, "proto: %s", what);
 }
 
+static int cut_off(const struct reader *r)
+{
+    return err_set(r->err, ERR_INVALID, "unexpected EOF");
+}
+
 static int read_varint(const struct reader *r, struct slice *s, uint64_t *out)
 {
     uint64_t v = 0;
@@ -41,7 +46,7 @@ static int read_varint(const struct reader *r, struct slice *s, uint64_t *out)
             return 0;
         }
     }
-    return broken(r, s->len < 10 ? "unexpected EOF" : "integer overflow");
+    return s->len < 10 ? cut_off(r) : broken(r, "integer overflow");
 }
 
 static int read_fixed(const struct reader *r, struct slice *s, unsigned bytes, uint64_t *out)
@@ -49,7 +54,7 @@ static int read_fixed(const struct reader *r, struct slice *s, unsigned bytes, u
     uint64_t v = 0;
 
     if (s->len < bytes)
-        return broken(r, "unexpected EOF");
+        return cut_off(r);
     for (unsigned i = 0; i < bytes; i++)
         v |= (uint64_t)(unsigned char)s->p[i] << (8 * i);
     s->p += bytes;
@@ -78,7 +83,7 @@ static int read_wire(const struct reader *r, struct slice *s, struct wire *out)
         if (read_varint(r, s, &len) < 0)
             return -1;
         if (len > s->len)
-            return broken(r, "unexpected EOF");
+            return cut_off(r);
         out->bytes = (struct slice){ s->p, (size_t)len };
         s->p += len;
         s->len -= len;
@@ -358,8 +363,7 @@ int codec_protobuf_read_message(struct json **out, struct arena *a, const struct
     return read_struct(&r, type, bytes, out);
 }
 
-/* "v1", "Pod" -> the type: a kind, or one of the bodies that are none (Scale, DeleteOptions). */
-static const struct schema_type *type_of(const char *api_version, const char *kind)
+const struct schema_type *codec_protobuf_type(const char *api_version, const char *kind)
 {
     const struct kind *k = kind_by_api_version(api_version, kind);
     char gvk[300];
@@ -374,11 +378,20 @@ static const struct schema_type *type_of(const char *api_version, const char *ki
         for (unsigned n = 0; (is = schema_type_gvk(t, n)); n++)
             if (str_eq(is, gvk) || (str_eq(is, "*") && str_eq(schema_type_name(t), kind)))
                 return t;
+        /* what only servers make has no kind of its own in the tables */
+        if (str_starts(gvk, "meta.k8s.io/") && str_eq(schema_type_name(t), kind))
+            return t;
     }
     return NULL;
 }
 
-int codec_protobuf_read(struct json **out, struct arena *a, struct slice bytes, struct err *err)
+static const char *text_or(struct arena *a, struct slice text, const char *otherwise)
+{
+    return text.len ? arena_strndup(a, text.p, text.len) : otherwise;
+}
+
+int codec_protobuf_read(struct json **out, struct arena *a, struct slice bytes,
+                        const struct kind *expected, struct err *err)
 {
     struct reader r = { .a = a, .err = err };
     struct small envelope, meta;
@@ -388,17 +401,17 @@ int codec_protobuf_read(struct json **out, struct arena *a, struct slice bytes, 
     if (bytes.len < CODEC_PROTOBUF_MAGIC_BYTES ||
         memcmp(bytes.p, CODEC_PROTOBUF_MAGIC, CODEC_PROTOBUF_MAGIC_BYTES) != 0)
         return broken(&r, "provided data does not appear to be a protobuf message");
+    if (bytes.len == CODEC_PROTOBUF_MAGIC_BYTES)
+        return err_set(err, ERR_INVALID, "empty body");
     bytes.p += CODEC_PROTOBUF_MAGIC_BYTES;
     bytes.len -= CODEC_PROTOBUF_MAGIC_BYTES;
     if (read_small(&r, bytes, &envelope) < 0 ||
         read_small(&r, envelope.f[1].bytes, &meta) < 0)
         return -1;
-    const char *version = arena_strndup(a, meta.f[1].bytes.len ? meta.f[1].bytes.p : "",
-                                        meta.f[1].bytes.len);
-    const char *kind = arena_strndup(a, meta.f[2].bytes.len ? meta.f[2].bytes.p : "",
-                                     meta.f[2].bytes.len);
+    const char *version = text_or(a, meta.f[1].bytes, expected ? kind_api_version(expected) : "");
+    const char *kind = text_or(a, meta.f[2].bytes, expected ? expected->kind : "");
 
-    type = type_of(version, kind);
+    type = codec_protobuf_type(version, kind);
     if (!type)
         return err_set(err, ERR_INVALID, "no kind \"%.100s\" is registered for version \"%.100s\"",
                        kind, version);

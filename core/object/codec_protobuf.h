@@ -14,12 +14,16 @@
 #define CODEC_PROTOBUF_MAGIC_BYTES 4
 
 /* The envelope and what is in it -> raw tree with apiVersion and kind, to be made canonical like
- * any other. Unknown field numbers are skipped, as Go does. ERR_INVALID: broken bytes, or a kind
- * nobody knows; ERR_QUOTA: deeper than CODEC_DEPTH_MAX. */
-int codec_protobuf_read(struct json **out, struct arena *a, struct slice bytes, struct err *err);
+ * any other. A message that does not say its version or kind is of `expected` (NULL: none).
+ * Unknown field numbers are skipped, as Go does. ERR_INVALID: broken bytes, or a kind nobody
+ * knows; ERR_QUOTA: deeper than CODEC_DEPTH_MAX. */
+int codec_protobuf_read(struct json **out, struct arena *a, struct slice bytes,
+                        const struct kind *expected, struct err *err);
 /* One message of this type, without an envelope. */
 int codec_protobuf_read_message(struct json **out, struct arena *a, const struct schema_type *type,
                                 struct slice bytes, struct err *err);
+/* "v1", "Pod" -> the type: a kind, a list, or a body that is neither (Scale, Status); or NULL. */
+const struct schema_type *codec_protobuf_type(const char *api_version, const char *kind);
 /* A canonical tree -> envelope and message. */
 void codec_protobuf_write(struct buf *b, const struct schema_type *type, const struct json *tree,
                           const char *api_version, const char *kind);

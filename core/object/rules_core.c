@@ -139,31 +139,11 @@ static void secret_update(struct causes *c, const struct json *obj, const struct
     secret_create(c, obj, ctx);
 }
 
-/* stringData is a way in only: it is merged over data. */
-static void secret_prepare(struct json *obj, const struct kind *kind, const struct rules_ctx *ctx)
-{
-    const struct json *plain = json_get(obj, "stringData");
-    struct json *data = json_get(obj, "data");
-
-    if (json_len(plain) > 0 && !json_is(data, JSON_OBJECT)) {
-        data = json_object(ctx->a);
-        rules_put(ctx->a, obj, kind->type, "data", data);
-    }
-    json_each_member(m, plain) {
-        _cleanup_buf_ struct buf b = BUF_INIT;
-
-        b64_encode(&b, B64_STD, json_text(m->val) ? m->val->s : "", m->val->len);
-        rules_put_key(ctx->a, data, m->key, json_strn(ctx->a, b.p ? b.p : "", b.len));
-    }
-    json_del(obj, "stringData");
-}
-
 static void secret_prepare_update(struct json *obj, const struct json *old, const struct kind *kind,
                                   const struct rules_ctx *ctx)
 {
     if (!*rules_str(obj, "type"))
         rules_put_or_del(ctx->a, obj, kind->type, "type", json_get(old, "type"));
-    secret_prepare(obj, kind, ctx);
 }
 
 /* --- Namespace */
@@ -398,7 +378,7 @@ const struct rules_row rules_core_rows[] = {
     { .group = "", .resource = "configmaps", .create = configmap_create, .update = configmap_update,
       .meta_create_on_update = true },
     { .group = "", .resource = "secrets", .create = secret_create, .update = secret_update,
-      .prepare_create = secret_prepare, .prepare_update = secret_prepare_update,
+      .prepare_update = secret_prepare_update,
       .meta_create_on_update = true },
     { .group = "", .resource = "namespaces", .create = namespace_create, .update = namespace_update,
       .prepare_create = namespace_prepare, .prepare_update = namespace_prepare_update,
