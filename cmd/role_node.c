@@ -12,6 +12,8 @@
 
 #define NODE_JOBS 6                      /* threads */
 #define NODE_JOBS_IMAGE 3                /* of them at most for images */
+#define NODE_CONNS 16                    /* to the API; watches hold about half */
+#define NODE_CONNS_IDLE_MS 15000
 #define NODE_POLL_MS 5                   /* until everything is ready */
 #define NODE_STOP_GRACE_MS 30000         /* of pods that are ended with the server */
 
@@ -37,6 +39,7 @@ static int connect_api(struct node_role *n, struct err *err)
                                      (int)c->https_listen_port),
             .ca_pem = role_pem(r, ROLE_SERVER_CA), .cert_pem = role_pem(r, ROLE_CLIENT_CERT),
             .key_pem = role_pem(r, ROLE_CLIENT_KEY), .user_agent = "inro-node",
+            .conns_max = NODE_CONNS, .idle_ms = NODE_CONNS_IDLE_MS,
         },
     };
 

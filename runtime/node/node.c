@@ -5,6 +5,7 @@
  *   network (job): when the pod CIDR is known
  *   both done: pods start; the Node says Ready
  */
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "core/base/fd.h"
@@ -26,6 +27,8 @@
 #include "runtime/shim/shim_box.h"
 
 #define CIDR_WAIT_MS 3000                /* then the first of the cluster's is ours */
+#define CIDR_FILE "cidr"
+#define CIDR_BYTES_MAX 64u
 #define NET_RETRY_MS 2000
 #define NET_TROUBLE "container runtime network not ready: NetworkReady=false " \
                     "reason:NetworkPluginNotReady message:Network plugin returns error: %s"
@@ -43,7 +46,7 @@ struct node {
     struct node_peers *peers;
     struct loop_timer cidr_timer, net_timer, prepare_timer;
     bool prepared, net_up, net_busy, own_shims;
-    char *trouble;
+    char *trouble, *cidr;
     bool freed;
 };
 
@@ -225,10 +228,37 @@ static void cidr_on_time(struct loop_timer *t)
     net_start(n);
 }
 
+/* What the last run knew, so that pods come back while no API is in reach. */
+static void recall_cidr(struct node *n)
+{
+    _cleanup_(mem_freep) char *path = mem_printf("%s/" CIDR_FILE, n->conf.run_dir);
+    _cleanup_buf_ struct buf b = BUF_INIT;
+
+    if (fd_read_file(&b, AT_FDCWD, path, CIDR_BYTES_MAX, NULL) < 0 || b.len == 0 ||
+        pod_net_set_cidr(n->self.net, b.p, NULL) < 0)
+        return;
+    n->cidr = buf_take(&b, NULL);
+    net_start(n);
+}
+
+static void keep_cidr(struct node *n, const char *cidr)
+{
+    _cleanup_(mem_freep) char *path = mem_printf("%s/" CIDR_FILE, n->conf.run_dir);
+    struct err err = ERR_INIT;
+
+    mem_free(n->cidr);
+    n->cidr = mem_strdup(cidr);
+    if (fd_write_file(AT_FDCWD, path, cidr, strlen(cidr), 0600, &err) < 0)
+        log_warn("pod CIDR not noted", "why=\"%s\"", err.msg);
+}
+
 static void on_cidr(void *ctx, const char *cidr)
 {
     struct node *n = ctx;
     struct err err = ERR_INIT;
+
+    if (str_eq(cidr, n->cidr))
+        return;
 
     if (!*cidr) {
         if (!n->net_up && !n->net_busy && !loop_timer_is_set(&n->cidr_timer))
@@ -242,6 +272,7 @@ static void on_cidr(void *ctx, const char *cidr)
         update(n);
         return;
     }
+    keep_cidr(n, cidr);
     net_start(n);
 }
 
@@ -350,6 +381,7 @@ int node_new(struct node **out, struct loop *l, struct client *c, struct job_poo
         return -1;
     }
     prepare_start(n);
+    recall_cidr(n);
     *out = n;
     return 0;
 }
@@ -369,6 +401,7 @@ static void on_unheld(struct node_self *self)
     node_conf_free_list(n->applets);
     mem_free(n->box_exe);
     mem_free(n->trouble);
+    mem_free(n->cidr);
     mem_free(n);
 }
 

@@ -18,7 +18,7 @@
 #define TRIES 500
 #define WAIT_MS 10
 
-static const char *const run_files[] = { "pods", "volumes", "addresses", "box" };
+static const char *const run_files[] = { "pods", "volumes", "addresses", "cidr", "box" };
 
 struct cleanup {
     const char *run_dir, *data_dir;

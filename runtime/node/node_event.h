@@ -9,8 +9,8 @@
 
 #include "core/client/client.h"
 
-#define NODE_EVENTS_KEPT 1024            /* remembered for counting */
-#define NODE_EVENTS_FLYING 64            /* requests at once */
+#define NODE_EVENTS_KEPT 512             /* remembered for counting */
+#define NODE_EVENTS_FLYING 256           /* requests at once */
 #define NODE_EVENT_MESSAGE_MAX 1024
 
 struct node_events;

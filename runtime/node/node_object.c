@@ -222,8 +222,13 @@ static void lease_on_patched(const struct client_result *r, void *ctx)
         lease_on_done(r, ctx);
         return;
     }
-    if (!landed(n))
+    if (landed(n))
+        return;
+    n->lease_busy = false;
+    if (node_object_get(n))
         lease_send(n, true);
+    else
+        lease_next(n, NODE_RETRY_MS / 10);   /* its owner must be known */
 }
 
 static void lease_send(struct node_object *n, bool create)

@@ -195,9 +195,45 @@ static bool check_room(struct pod_refusal *out, const struct pod *p)
     return true;
 }
 
+/* A host port that a live pod has: on the same address, or on all of them. */
+static bool is_taken(const struct pod *o, const struct container_port_view *want)
+{
+    for (size_t c = 0; c < o->n_containers; c++) {
+        const struct container_view *v = pod_spec(&o->containers[c]);
+
+        for (unsigned i = 0; i < v->n_ports; i++) {
+            const struct container_port_view *have = &v->ports[i];
+            bool all = str_empty(have->host_ip) || str_eq(have->host_ip, "0.0.0.0") ||
+                       str_empty(want->host_ip) || str_eq(want->host_ip, "0.0.0.0");
+
+            if (have->host_port == want->host_port && str_eq(have->protocol, want->protocol) &&
+                (all || str_eq(have->host_ip, want->host_ip)))
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool check_ports(struct pod_refusal *out, const struct pod *p)
+{
+    struct pod *o;
+
+    for (size_t c = 0; c < p->n_containers; c++) {
+        const struct container_view *v = pod_spec(&p->containers[c]);
+
+        for (unsigned i = 0; i < v->n_ports; i++)
+            for (size_t at = 0; v->ports[i].host_port && (o = podset_next(p->self->pods, &at));)
+                if (o != p && is_live(o) && !pod_is_stopping(o) && is_taken(o, &v->ports[i]))
+                    return no(out, "NodePorts", "Predicate NodePorts failed: node(s) didn't have "
+                              "free ports for the requested pod ports%s", "");
+    }
+    return true;
+}
+
 static bool (*const checks[])(struct pod_refusal *, const struct pod *) = {
     check_os, check_host_users, check_runtime_class, check_claims, check_devices, check_apparmor,
-    check_sysctls, check_containers, check_labels, check_room,
+    check_sysctls, check_containers, check_labels, check_ports,
+    check_room,
 };
 
 bool pod_admit(struct pod_refusal *out, const struct pod *p)

@@ -339,6 +339,26 @@ TEST(what_cannot_be_done_is_refused)
     }
 }
 
+TEST(a_host_port_belongs_to_one_pod)
+{
+    struct pod_box b;
+
+    pod_box_init(&b);
+    pod_box_pod(&b, "a", "containers: [{name: c, image: 'app:1', imagePullPolicy: IfNotPresent, "
+                "ports: [{containerPort: 80, hostPort: 8080, protocol: TCP}]}]");
+    fake_client_run(b.f);
+    pod_box_pod(&b, "b", "containers: [{name: c, image: 'app:1', imagePullPolicy: IfNotPresent, "
+                "ports: [{containerPort: 80, hostPort: 8080, protocol: TCP}]}]");
+    pod_box_pod(&b, "u", "containers: [{name: c, image: 'app:1', imagePullPolicy: IfNotPresent, "
+                "ports: [{containerPort: 80, hostPort: 8080, protocol: UDP}]}]");
+    fake_client_run(b.f);
+    EXPECT(str_starts(pod_box_says(&b, "a"), "Running/"));
+    EXPECT_STR(pod_box_says(&b, "b"), "Failed/False");
+    EXPECT_STR(pod_view(pod_box_get_pod(&b, "b"))->status.reason, "NodePorts");
+    EXPECT(str_starts(pod_box_says(&b, "u"), "Running/"));
+    pod_box_deinit(&b);
+}
+
 TEST(active_deadline)
 {
     struct pod_box b;
