@@ -32,6 +32,11 @@ static void attach(struct world *w, int i, const char *uid)
     EXPECT_OK(pod_net_attach(&w->leases[i], ns_path(w->pods[i], path), TEN_S, &err), &err);
 }
 
+static void world_end(struct world *w)
+{
+    pod_net_free(w->net);
+}
+
 static void world_start(struct world *w)
 {
     char *ledger = mem_printf("%s/ledger", test_tmpdir());
@@ -51,7 +56,7 @@ static void world_start(struct world *w)
 
 TEST(pods_and_host_reach_each_other)
 {
-    struct world w = { 0 };
+    _cleanup_(world_end) struct world w = { 0 };
     struct err err = ERR_INIT;
     char said[128], path[64];
 
@@ -77,7 +82,7 @@ TEST(pods_and_host_reach_each_other)
 
 TEST(host_ports)
 {
-    struct world w = { 0 };
+    _cleanup_(world_end) struct world w = { 0 };
     struct err err = ERR_INIT;
     char said[128];
     struct pod_net_port ports[] = {
@@ -111,7 +116,7 @@ TEST(host_ports)
 
 TEST(leaked_links_are_swept)
 {
-    struct world w = { 0 };
+    _cleanup_(world_end) struct world w = { 0 };
     struct err err = ERR_INIT;
     struct netlink *nl = NULL;
     struct netlink_link link;
@@ -154,7 +159,7 @@ static void outside(struct netlink *nl, int out)
 
 TEST(traffic_outside_goes_as_the_node)
 {
-    struct world w = { 0 };
+    _cleanup_(world_end) struct world w = { 0 };
     struct err err = ERR_INIT;
     struct netlink *nl = NULL;
     struct netlink_route *routes = NULL;

@@ -11,6 +11,12 @@ struct world {
     struct svcmap *before;
 };
 
+static void world_end(struct world *w)
+{
+    svcmap_free(w->before);
+    proxy_render_free(w->render);
+}
+
 static void world_start(struct world *w)
 {
     struct proxy_render_opts ro = { .cluster = { 0x0a2a0000, 16 }, .service = { 0x0a2b0000, 16 } };
@@ -65,7 +71,7 @@ static void wish(struct world *w, struct wish x, bool full)
 
 TEST(cluster_ip)
 {
-    struct world w = { 0 };
+    _cleanup_(world_end) struct world w = { 0 };
     char peer[128];
 
     world_start(&w);
@@ -91,7 +97,7 @@ TEST(cluster_ip)
 
 TEST(without_endpoints_it_is_refused)
 {
-    struct world w = { 0 };
+    _cleanup_(world_end) struct world w = { 0 };
 
     world_start(&w);
     wish(&w, (struct wish){ .ready = 0 }, true);
@@ -106,7 +112,7 @@ TEST(without_endpoints_it_is_refused)
 
 TEST(node_port)
 {
-    struct world w = { 0 };
+    _cleanup_(world_end) struct world w = { 0 };
     char peer[128];
 
     world_start(&w);
@@ -133,7 +139,7 @@ TEST(node_port)
 
 TEST(external_ip)
 {
-    struct world w = { 0 };
+    _cleanup_(world_end) struct world w = { 0 };
     char peer[128];
 
     world_start(&w);
@@ -144,7 +150,7 @@ TEST(external_ip)
 
 TEST(a_client_keeps_its_endpoint)
 {
-    struct world w = { 0 };
+    _cleanup_(world_end) struct world w = { 0 };
     char peer[128];
     unsigned first, second;
 
@@ -164,7 +170,7 @@ TEST(a_client_keeps_its_endpoint)
 /* One UDP socket: conntrack holds it to its endpoint until that is gone. */
 TEST(udp_leaves_an_endpoint_that_is_gone)
 {
-    struct world w = { 0 };
+    _cleanup_(world_end) struct world w = { 0 };
     char said[128], first;
     int sock;
 
@@ -189,7 +195,7 @@ TEST(udp_leaves_an_endpoint_that_is_gone)
 TEST_SLOW(no_request_fails_while_endpoints_change, 60)
 {
     static const unsigned steps[] = { 1, 3, 2, 6, 4, 5, 7, 3 };
-    struct world w = { 0 };
+    _cleanup_(world_end) struct world w = { 0 };
     int report[2], bad = -1;
     pid_t client;
 
