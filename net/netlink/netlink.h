@@ -59,6 +59,7 @@ struct netlink_link {
     int peer;                   /* index of a veth's other end (in its own namespace), 0: unknown */
     uint32_t mtu;
     bool up;
+    bool running;               /* packets pass: some time after it was set up, and the other end */
     bool loopback;
     uint8_t mac[6];
     char name[NETLINK_IFNAME_BYTES];

@@ -43,6 +43,7 @@ static bool link_read(const struct nlmsghdr *nlh, struct netlink_link *out)
     *out = (struct netlink_link){
         .index = ifi->ifi_index, .master = attr_int(t[IFLA_MASTER]), .peer = attr_int(t[IFLA_LINK]),
         .mtu = (uint32_t)attr_int(t[IFLA_MTU]), .up = ifi->ifi_flags & IFF_UP,
+        .running = ifi->ifi_flags & IFF_RUNNING,
         .loopback = ifi->ifi_flags & IFF_LOOPBACK,
     };
     copy_text(out->name, sizeof(out->name), t[IFLA_IFNAME]);

@@ -2,6 +2,7 @@
  * child opened inside the pod's namespace. */
 #include <ctype.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 
 #define POD_IF "eth0"
 #define CHILD_NETNS_FD (IMSG_FD + 1)
+#define RUNNING_POLL_MS 1
 
 bool pod_net_is_host_if(const char *name)
 {
@@ -139,6 +141,24 @@ static int set_up_inside(struct netlink *pod, const struct pod_net_lease *lease,
     return 0;
 }
 
+/* The kernel opens the host's end a moment after the pod's is up. A packet before that is lost, and
+ * the question for a neighbour, which is the first one, is asked again only a second later. */
+static int wait_until_running(struct netlink *host, const char *name,
+                              const struct pod_net_clock *clock, struct err *err)
+{
+    struct netlink_link link;
+
+    for (;;) {
+        if (netlink_link_get(host, name, &link, err) < 0)
+            return -1;
+        if (link.running)
+            return 0;
+        if (pod_net_clock_left(clock) == 0)
+            return err_set(err, ERR_TIMEOUT, "link %s does not come up", name);
+        (void)poll(NULL, 0, RUNNING_POLL_MS);
+    }
+}
+
 int pod_net_attach(const struct pod_net_lease *lease, const char *netns_path, int64_t deadline_ms,
                    struct err *err)
 {
@@ -156,7 +176,9 @@ int pod_net_attach(const struct pod_net_lease *lease, const char *netns_path, in
     if (socket_inside(&pod, netns, &clock, err) < 0 ||
         pod_net_open(&host, NETLINK_BUS_ROUTE, &clock, err) < 0 ||
         make_pair(host, lease, ip.addr, netns, err) < 0 ||
-        set_up_inside(pod, lease, ip.addr, err) < 0)
+        set_up_inside(pod, lease, ip.addr, err) < 0 ||
+        wait_until_running(host, lease->host_if, &clock, err) < 0 ||
+        wait_until_running(host, POD_NET_BRIDGE, &clock, err) < 0)       /* with its first port */
         return err_wrap(err, "network of pod %s", lease->uid);
     return 0;
 }

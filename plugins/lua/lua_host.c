@@ -175,15 +175,17 @@ static void check_fields(lua_State *l)
 static int declare(lua_State *l)
 {
     struct lua_host *h = lua_host_of(l);
-    const char *failure;
+    const char *failure, *name;
 
     luaL_checktype(l, 1, LUA_TTABLE);
     if (h->declared)
         return luaL_error(l, "plugin: declared twice");
     check_fields(l);
     lua_getfield(l, 1, "name");
-    if (!lua_isnil(l, -1))
-        h->decl.name = arena_strndup(h->own, luaL_checkstring(l, -1), 63);
+    if (!lua_isnil(l, -1)) {
+        name = luaL_checkstring(l, -1);
+        h->decl.name = arena_strndup(h->own, name, strnlen(name, 63));
+    }
     h->decl.kinds = texts_of(l, h, "kinds");
     h->decl.namespaces = texts_of(l, h, "namespaces");
     h->decl.exclude = texts_of(l, h, "exclude");

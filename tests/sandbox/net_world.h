@@ -18,6 +18,17 @@ struct net_world {
     uint32_t ips[NET_WORLD_PODS];
 };
 
+/* Before that, packets are lost. */
+static inline void net_world_until_running(struct netlink *nl, const char *name)
+{
+    struct err err = ERR_INIT;
+    struct netlink_link link;
+
+    do {
+        EXPECT_OK(netlink_link_get(nl, name, &link, &err), &err);
+    } while (!link.running && usleep(500) == 0);
+}
+
 static inline void net_world_outside(struct net_world *w)
 {
     struct err err = ERR_INIT;
@@ -38,7 +49,9 @@ static inline void net_world_outside(struct net_world *w)
     EXPECT_OK(netlink_addr_add(there, link.index, (struct ip4){ 0xc0a80702, 24 }, false, &err),
               &err);
     EXPECT_OK(netlink_link_set(there, link.index, &up, &err), &err);
+    net_world_until_running(there, "up1");
     net_box_enter(w->host);
+    net_world_until_running(nl, "up0");
     netlink_free(there);
     netlink_free(nl);
 }

@@ -23,6 +23,18 @@ static const char *ns_path(int ns, char out[64])
     return out;
 }
 
+static bool is_running(const char *name)
+{
+    struct err err = ERR_INIT;
+    struct netlink *nl = NULL;
+    struct netlink_link link;
+
+    EXPECT_OK(netlink_open(&nl, NETLINK_BUS_ROUTE, &err), &err);
+    EXPECT_OK(netlink_link_get(nl, name, &link, &err), &err);
+    netlink_free(nl);
+    return link.running;
+}
+
 static void attach(struct world *w, int i, const char *uid)
 {
     struct err err = ERR_INIT;
@@ -30,6 +42,7 @@ static void attach(struct world *w, int i, const char *uid)
 
     EXPECT_OK(pod_net_reserve(w->net, uid, &w->leases[i], &err), &err);
     EXPECT_OK(pod_net_attach(&w->leases[i], ns_path(w->pods[i], path), TEN_S, &err), &err);
+    EXPECT(is_running(w->leases[i].host_if) && is_running(POD_NET_BRIDGE));
 }
 
 static void world_end(struct world *w)
