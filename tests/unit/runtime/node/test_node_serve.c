@@ -28,7 +28,7 @@ struct box {
     struct shim_exec e;
     struct loop_timer started;
     int fds[3], execs, forgotten, n_dialed;
-    struct dialed dialed[8];
+    struct dialed dialed[128];
     char args[256];
     /* the client */
     struct http_client *client;
@@ -80,7 +80,8 @@ static int op_plan(void *ctx, struct arena *a, struct oci_plan *out, struct err 
     return 0;
 }
 
-static int op_container(void *ctx, const struct node_serve_name *n, struct node_serve_container *out,
+static int op_container(void *ctx, const struct node_serve_name *n,
+                        struct node_serve_container *out,
                         struct arena *a, struct err *err)
 {
     struct box *b = ctx;
@@ -90,7 +91,8 @@ static int op_container(void *ctx, const struct node_serve_name *n, struct node_
         return err_set(err, ERR_NOT_FOUND, "pod \"%s_%s\" not found", n->pod, n->ns);
     if (!str_eq(n->container, "c"))
         return err_set(err, ERR_NOT_FOUND, "container not found (\"%s\")", n->container);
-    *out = (struct node_serve_container){ .log_path = b->log, .tty = b->tty, .running = b->running };
+    *out = (struct node_serve_container){ .log_path = b->log, .tty = b->tty,
+                                          .running = b->running };
     out->target = (struct node_exec_target){ .loop = b->loop, .shims = &b->shims, .shim = b->shim,
                                              .container_id = "c1", .pod_ip = "", .plan = op_plan,
                                              .ctx = b };
@@ -389,6 +391,40 @@ TEST(log_follow)
     box_deinit(&b);
 }
 
+/* NODE_SERVE_STREAMS_MAX at once; one more is told so; when one ends there is room again. */
+TEST_SLOW(streams_at_once, 60)
+{
+    static struct http_call *calls[NODE_SERVE_STREAMS_MAX];
+    struct http_client_opts c = { .user_agent = "test", .conns_max = NODE_SERVE_STREAMS_MAX + 8 };
+    struct http_call_opts o = { .url = "/containerLogs/ns/p/c?follow=true", .on_head = on_head,
+                                .on_data = on_data, .on_end = on_end };
+    struct box b;
+
+    box_init(&b);
+    append(&b, "x\n");
+    c.base_url = b.url;
+    c.ca_pem = all(&b.ca);
+    c.cert_pem = all(&b.peer[0]);
+    c.key_pem = all(&b.peer[1]);
+    http_client_free(b.client);
+    EXPECT_OK(http_client_new(&b.client, b.loop, &c, &b.err), &b.err);
+    o.ctx = &b;
+    for (int i = 0; i < NODE_SERVE_STREAMS_MAX; i++)
+        EXPECT_OK(http_client_call(&calls[i], b.client, &o, &b.err), &b.err);
+    UNTIL(&b, b.body.len == 2 * NODE_SERVE_STREAMS_MAX);
+    expect(&b, o.url, 503, "too many streams at once");
+    expect(&b, "/pods", 200, "{\"kind\":\"PodList\"}");
+    http_call_cancel(calls[7]);
+    for (int i = 0; i < 200 && b.status != 200; i++) {
+        start(&b, "GET", o.url);
+        UNTIL(&b, b.status);
+        if (b.status != 200)
+            UNTIL(&b, b.ends);
+    }
+    EXPECT_EQ(b.status, 200);
+    box_deinit(&b);
+}
+
 /* --- exec over WebSocket */
 
 static void ws_message(struct websocket *w, enum websocket_op op, const char *p, size_t len,
@@ -398,8 +434,9 @@ static void ws_message(struct websocket *w, enum websocket_op op, const char *p,
 
     (void)w;
     (void)op;
-    EXPECT(len > 0 && p[0] >= 0 && p[0] < 5);
-    buf_add(&b->streams[(int)p[0]], p + 1, len - 1);
+    EXPECT(len > 0);
+    if ((unsigned char)p[0] < ARRAY_LEN(b->streams))
+        buf_add(&b->streams[(int)p[0]], p + 1, len - 1);
 }
 
 static void ws_close(struct websocket *w, int code, const char *reason, void *ctx)
@@ -655,6 +692,24 @@ static void fake_dial(struct shim *s, uint16_t port, shim_dialed *done, void *ct
     b->n_dialed++;
 }
 
+static void expect_ports(struct box *b, int n, int status)
+{
+    _cleanup_buf_ struct buf path = BUF_INIT;
+
+    buf_str(&path, "/portForward/ns/p?port=1");
+    for (int i = 1; i < n; i++)
+        buf_fmt(&path, ",%d", i + 1);
+    b->n_dialed = 0;
+    dial(b, path.p, "v4.channel.k8s.io");
+    EXPECT_EQ(b->status, status);
+    if (status == 101)
+        UNTIL(b, b->n_dialed == n);
+    for (int i = 0; i < b->n_dialed; i++)
+        b->dialed[i].done(b->dialed[i].ctx, &(struct err){ .code = ERR_FAILED }, -1);
+    if (status == 101)
+        UNTIL(b, b->closed);
+}
+
 TEST(forward_by_channels)
 {
     struct box b;
@@ -683,6 +738,9 @@ TEST(forward_by_channels)
     UNTIL(&b, b.closed);
     EXPECT_EQ(b.close_code, 1000);
 
+    expect_ports(&b, 100, 101);
+    expect_ports(&b, 101, 400);
+    b.n_dialed = 2;
     dial(&b, "/portForward/ns/p?port=0", "v4.channel.k8s.io");
     EXPECT_EQ(b.status, 400);
     dial(&b, "/portForward/ns/p", "v4.channel.k8s.io");

@@ -271,6 +271,32 @@ TEST(errors)
                  "supported");
 }
 
+static void expect_files(int n, const char *message)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT;
+    struct box b;
+
+    box_init(&b);
+    buf_str(&text, "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\","
+                   "\"metadata\":{\"name\":\"many\"},\"data\":{");
+    for (int i = 0; i < n; i++)
+        buf_fmt(&text, "%s\"k%d\":\"\"", i ? "," : "", i);
+    buf_str(&text, "}}");
+    fake_client_put(b.n.cluster, text.p);
+    box_pod(&b, "{name: a, configMap: {name: many}}", "");
+    prepare(&b);
+    EXPECT_STR(b.err.msg, message);
+    box_deinit(&b);
+}
+
+TEST(as_many_files_as_there_may_be)
+{
+    expect_files(NODE_VOLUME_FILES_MAX, "");
+    expect_files(NODE_VOLUME_FILES_MAX + 1,
+                 "MountVolume.SetUp failed for volume \"a\" : more than 4096 "
+                 "files or 67108864 bytes");
+}
+
 static void expect_path(const char *path, const char *why)
 {
     struct err err = ERR_INIT;
