@@ -12,6 +12,8 @@
 #include <stdio.h>
 
 #define NODE_PORT 10250
+/* more than the streams of a node: it says when it is full */
+#define NODE_CONNS_MAX 320
 #define SPLICE_BYTES (1u << 20)              /* queued on one side before the other is paused */
 #define REFUSAL_BYTES 10240                  /* of a node's answer, as upstream */
 
@@ -55,8 +57,8 @@ static struct http_client *client_for(struct api_node_link *l, const char *origi
 {
     struct http_client *c = map_get(l->clients, origin);
     struct http_client_opts o = { .base_url = origin, .ca_pem = slice_of(l->ca),
-                                  .cert_pem = slice_of(l->cert),
-                                  .key_pem = slice_of(l->key), .user_agent = "inro-apiserver" };
+                                  .cert_pem = slice_of(l->cert), .key_pem = slice_of(l->key),
+                                  .conns_max = NODE_CONNS_MAX, .user_agent = "inro-apiserver" };
 
     if (c)
         return c;
@@ -280,11 +282,10 @@ static void start(struct relay *r, const char *origin, const char *target)
     struct err err = ERR_INIT;
     struct http_client *client = client_for(c->api->nodes, origin, &err);
     struct http_call_opts o = {
-        .method = c->method, .url = target, .fields = fields, .body = c->body, .type =
-            c->content_type,
-        .upgrade = http_req_field(r->req, "upgrade") != NULL, .on_head = on_head, .on_data =
-        on_data,
-        .on_upgrade = on_upgrade, .on_end = on_end, .ctx = r,
+        .method = c->method, .url = target, .fields = fields, .body = c->body,
+        .type = c->content_type, .upgrade = http_req_field(r->req, "upgrade") != NULL,
+        .on_head = on_head, .on_data = on_data, .on_upgrade = on_upgrade, .on_end = on_end,
+        .ctx = r,
     };
 
     for (size_t i = 0; i < ARRAY_LEN(passed); i++)
