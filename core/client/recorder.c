@@ -13,12 +13,17 @@ struct known {                           /* an event that was made */
     int64_t count, at_ms;
 };
 
+struct similar {                         /* events that differ in their message only */
+    struct map *messages;
+    int64_t at_ms;
+};
+
 struct budget { int64_t left, at_ms; };  /* of one object */
 
 struct recorder {
     struct client *client;
     char *component, *host;
-    struct map *known, *budgets;
+    struct map *known, *similar, *budgets;
     uint64_t n_new;
 };
 
@@ -28,6 +33,14 @@ static void free_known(void *p)
 
     mem_free(k->name);
     mem_free(k);
+}
+
+static void free_similar(void *p)
+{
+    struct similar *s = p;
+
+    map_free(s->messages, NULL);
+    mem_free(s);
 }
 
 static void free_budget(void *p)
@@ -43,6 +56,7 @@ struct recorder *recorder_new(struct client *c, const char *component, const cha
     r->component = mem_strdup(component);
     r->host = mem_strdup(host ? host : "");
     r->known = map_new();
+    r->similar = map_new();
     r->budgets = map_new();
     return r;
 }
@@ -52,6 +66,7 @@ struct recorder *recorder_free(struct recorder *r)
     if (!r)
         return NULL;
     map_free(r->known, free_known);
+    map_free(r->similar, free_similar);
     map_free(r->budgets, free_budget);
     mem_free(r->component);
     mem_free(r->host);
@@ -166,7 +181,9 @@ static void send_new(struct recorder *r, const struct recorder_ref *about, const
     client_do(r->client, &req, NULL);
 }
 
-static void send_again(struct recorder *r, const struct recorder_ref *about, struct known *k)
+/* `message` NULL: as it was. */
+static void send_again(struct recorder *r, const struct recorder_ref *about, struct known *k,
+                       const char *message)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(0);
     struct json *body = json_object(a);
@@ -177,34 +194,9 @@ static void send_again(struct recorder *r, const struct recorder_ref *about, str
     timefmt_rfc3339(now, env_wall_s(loop_env(r->client->loop)));
     json_set_int(a, body, "count", ++k->count);
     json_set_str(a, body, "lastTimestamp", now);
+    if (message)
+        json_set_str(a, body, "message", message);
     client_do(r->client, &req, NULL);
-}
-
-void recorder_event_ref(struct recorder *r, const struct recorder_ref *about,
-                        enum recorder_type type, const char *reason, const char *message)
-{
-    struct said said = { type, reason, message };
-    int64_t now = loop_now_ms(r->client->loop);
-    struct known *k;
-    char *key;
-
-    if (!may_speak(r, or_empty(about->uid)))
-        return;
-    key = mem_printf("%s\n%s\n%s\n%s\n%s", or_empty(about->uid), or_empty(about->name),
-                     or_empty(about->field_path), reason, message);
-    k = map_get(r->known, key);
-    if (k && now - k->at_ms < RECORDER_KNOWN_MS) {
-        send_again(r, about, k);
-    } else {
-        if (!k) {
-            keep_small(r->known, free_known);
-            k = NEW(struct known);
-            map_put(r->known, key, k);
-        }
-        send_new(r, about, &said, k);
-    }
-    k->at_ms = now;
-    mem_free(key);
 }
 
 /* Cut at a whole character. */
@@ -217,6 +209,74 @@ static void cut(char *message)
     while (n > 0 && ((unsigned char)message[n] & 0xc0) == 0x80)
         n--;
     memcpy(message + n, "...", 4);
+}
+
+/* True: there were so many with other messages that this one is counted with them. */
+static bool is_combined(struct recorder *r, const char *key, const char *message)
+{
+    int64_t now = loop_now_ms(r->client->loop);
+    struct similar *s = map_get(r->similar, key);
+
+    if (s && now - s->at_ms > RECORDER_KNOWN_MS) {
+        free_similar(map_del(r->similar, key));
+        s = NULL;
+    }
+    if (!s) {
+        keep_small(r->similar, free_similar);
+        s = NEW(struct similar);
+        s->messages = map_new();
+        map_put(r->similar, key, s);
+    }
+    s->at_ms = now;
+    if (map_get(s->messages, message))
+        return false;
+    if (map_len(s->messages) + 1 >= RECORDER_SIMILAR_MAX)
+        return true;
+    map_put(s->messages, message, s);
+    return false;
+}
+
+/* A new event under this key, or one more of it. */
+static void count(struct recorder *r, const struct recorder_ref *about, const struct said *said,
+                  const char *key, bool combined)
+{
+    int64_t now = loop_now_ms(r->client->loop);
+    struct known *k = map_get(r->known, key);
+
+    if (k && now - k->at_ms < RECORDER_KNOWN_MS) {
+        send_again(r, about, k, combined ? said->message : NULL);
+    } else {
+        if (!k) {
+            keep_small(r->known, free_known);
+            k = NEW(struct known);
+            map_put(r->known, key, k);
+        }
+        send_new(r, about, said, k);
+    }
+    k->at_ms = now;
+}
+
+void recorder_event_ref(struct recorder *r, const struct recorder_ref *about,
+                        enum recorder_type type, const char *reason, const char *message)
+{
+    struct said said = { type, reason, message };
+    char *group, *own, *text;
+    bool combined;
+
+    if (!may_speak(r, or_empty(about->uid)))
+        return;
+    group = mem_printf("%s\n%s\n%s\n%d\n%s", or_empty(about->uid), or_empty(about->name),
+                       or_empty(about->field_path), (int)type, reason);
+    own = mem_printf("%s\n%s", group, message);
+    text = mem_printf("(combined from similar events): %s", message);
+    combined = is_combined(r, group, message);
+    if (combined)
+        said.message = text;
+    cut(text);
+    count(r, about, &said, combined ? group : own, combined);
+    mem_free(group);
+    mem_free(own);
+    mem_free(text);
 }
 
 /* Frees message. */

@@ -1,7 +1,8 @@
 /* core/client/recorder.h -- Events: tells users, under an object, what was done to it or went
  * wrong.
  *
- * As upstream's recorder: the same event again raises the count of the one there is; one object may
+ * As upstream's recorder: the same event again raises the count of the one there is, and so do
+ * many that differ in their message only ("(combined from similar events): ..."); one object may
  * say RECORDER_BURST things at once and one more every RECORDER_REFILL_MS. Nothing waits for the
  * answers: an event may be lost. Lives on the client's loop.
  */
@@ -15,6 +16,8 @@
 /* events, and objects, remembered; the oldest are forgotten */
 #define RECORDER_KNOWN_MAX 2048
 #define RECORDER_KNOWN_MS 600000         /* after this long the same event is a new one */
+/* different messages of one reason under one object; further ones are counted in one event */
+#define RECORDER_SIMILAR_MAX 10
 #define RECORDER_MESSAGE_MAX 1024        /* bytes, as upstream's validation */
 
 struct recorder;

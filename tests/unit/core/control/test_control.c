@@ -133,3 +133,33 @@ TEST(token_secrets_without_account_go)
     EXPECT(!fake_client_get(b.f, kind_secret(), "default", "t"));
     box_deinit(&b);
 }
+
+/* A pod that was made and went before any watch could tell: the set does not wait for it for ever.
+ * */
+TEST(a_write_that_no_watch_tells_of)
+{
+    struct box b;
+    struct object *pod;
+    size_t at = 0;
+
+    box_init(&b);
+    fake_client_run(b.f);
+    fake_client_lag(b.f, 500);
+    fake_client_put(b.f,
+        "apiVersion: apps/v1\nkind: ReplicaSet\nmetadata: {name: r}\nspec:\n  replicas: 1\n"
+        "  selector: {matchLabels: {app: foo}}\n  template:\n    metadata: {labels: {app: foo}}\n"
+        "    spec: {containers: [{name: c, image: x}]}\n");
+    while (fake_client_calls(b.f, CLIENT_CREATE, kind_pod()) == 0) {
+        if (!loop_step(b.loop, 0))
+            fake_env_advance(&b.env, 100);
+    }
+    pod = fake_client_next(b.f, kind_pod(), &at);
+    fake_client_drop(b.f, kind_pod(), "default", object_name(pod));
+    fake_client_drop_watches(b.f, kind_pod());
+    fake_client_lag(b.f, 0);
+    fake_client_pass(b.f, &b.env, 9000, 100);
+    EXPECT_EQ(fake_client_count(b.f, kind_pod()), 0);    /* it may be on its way to the cache */
+    fake_client_pass(b.f, &b.env, 3000, 100);
+    EXPECT_EQ(fake_client_count(b.f, kind_pod()), 1);
+    box_deinit(&b);
+}
