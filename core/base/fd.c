@@ -149,24 +149,36 @@ static int sync_parent(int dir, const char *path, struct err *err)
     return 0;
 }
 
-int fd_write_file(int dir, const char *path, const void *p, size_t len, mode_t mode,
-                  struct err *err)
+struct replacing { struct slice text; mode_t mode; bool sync; };
+
+static int replace(int dir, const char *path, const struct replacing *r, struct err *err)
 {
     _cleanup_(mem_freep) char *temporary = mem_printf("%s.new~", path);
-    _cleanup_fd_ int fd = open_temporary(dir, temporary, mode, err);
+    _cleanup_fd_ int fd = open_temporary(dir, temporary, r->mode, err);
 
     if (fd < 0)
         return -1;
-    if (fd_write_all(fd, p, len, err) < 0) {
+    if (fd_write_all(fd, r->text.p, r->text.len, err) < 0) {
         unlinkat(dir, temporary, 0);
         return err_wrap(err, "%s", path);
     }
-    if (fsync(fd) < 0 || renameat(dir, temporary, dir, path) < 0) {
+    if ((r->sync && fsync(fd) < 0) || renameat(dir, temporary, dir, path) < 0) {
         fd_fail(err, "write %s", path);
         unlinkat(dir, temporary, 0);
         return -1;
     }
-    return sync_parent(dir, path, err);
+    return r->sync ? sync_parent(dir, path, err) : 0;
+}
+
+int fd_write_file(int dir, const char *path, const void *p, size_t len, mode_t mode,
+                  struct err *err)
+{
+    return replace(dir, path, &(struct replacing){ { p, len }, mode, true }, err);
+}
+
+int fd_replace_file(int dir, const char *path, struct slice text, mode_t mode, struct err *err)
+{
+    return replace(dir, path, &(struct replacing){ text, mode, false }, err);
 }
 
 int fd_write_kernel(int dir, const char *path, const char *text, struct err *err)

@@ -96,7 +96,8 @@ static int ledger_write(const struct pod_net *net, struct err *err)
 
         buf_fmt(&text, "%s/%u %s %s\n", l->ip, l->prefix, l->gateway, l->uid);
     }
-    if (fd_write_file(AT_FDCWD, net->ledger, text.p ? text.p : "", text.len, 0600, err) < 0)
+    if (fd_replace_file(AT_FDCWD, net->ledger, (struct slice){ text.p ? text.p : "", text.len },
+                        0600, err) < 0)
         return err_wrap(err, "pod address ledger");
     return 0;
 }

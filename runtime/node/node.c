@@ -248,7 +248,7 @@ static void keep_cidr(struct node *n, const char *cidr)
 
     mem_free(n->cidr);
     n->cidr = mem_strdup(cidr);
-    if (fd_write_file(AT_FDCWD, path, cidr, strlen(cidr), 0600, &err) < 0)
+    if (fd_replace_file(AT_FDCWD, path, slice_of(cidr), 0600, &err) < 0)
         log_warn("pod CIDR not noted", "why=\"%s\"", err.msg);
 }
 

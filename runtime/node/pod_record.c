@@ -24,7 +24,7 @@ int pod_record_write(const char *dir, const struct pod_record *r, struct err *er
     if (r->final)
         buf_fmt(&b, ",\"final\":%s", r->final);
     buf_chr(&b, '}');
-    return fd_write_file(AT_FDCWD, path, b.p, b.len, 0600, err);
+    return fd_replace_file(AT_FDCWD, path, (struct slice){ b.p, b.len }, 0600, err);
 }
 
 int pod_record_read(struct pod_record_read *out, const char *dir, struct err *err)

@@ -47,7 +47,8 @@ void shim_save(struct shim_self *s)
         if (!c->create_seq)
             list[f.len++] = c->info;
     shim_state_encode(&text, &f);
-    (void)fd_write_file(AT_FDCWD, path, text.p, text.len, 0600, NULL);    /* the link tells the same */
+    /* The link tells the same. */
+    (void)fd_replace_file(AT_FDCWD, path, (struct slice){ text.p, text.len }, 0600, NULL);
 }
 
 void shim_answer(struct shim_self *s, uint32_t seq, const struct err *why)

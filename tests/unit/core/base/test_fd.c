@@ -136,6 +136,21 @@ TEST(writers_at_once)
     EXPECT(faccessat(dir, "f.new~", F_OK, 0) < 0);
 }
 
+TEST(replaced_files)
+{
+    char *path = mem_printf("%s/r", test_tmpdir());
+    struct err err = ERR_INIT;
+    struct buf b = BUF_INIT;
+
+    EXPECT_OK(fd_replace_file(AT_FDCWD, path, SLICE("one and more"), 0640, &err), &err);
+    EXPECT_OK(fd_replace_file(AT_FDCWD, path, SLICE("two"), 0640, &err), &err);
+    EXPECT_OK(fd_read_file(&b, AT_FDCWD, path, 100, &err), &err);
+    EXPECT_STR(b.p, "two");
+    EXPECT_EQ(fd_replace_file(AT_FDCWD, "/nonexistent/x", SLICE("a"), 0600, &err), -1);
+    buf_deinit(&b);
+    mem_free(path);
+}
+
 TEST(kernel_files)
 {
     _cleanup_fd_ int dir = tmp_dir();
