@@ -25,6 +25,7 @@ int api_new(struct api **out, const struct api_opts *opts, struct err *err)
         mem_strdup(opts->issuer ? opts->issuer : "https://kubernetes.default.svc.cluster.local");
     api->advertise = mem_strdup(opts->advertise);
     api->cluster_dns = mem_strdup(opts->cluster_dns);
+    api->lua = opts->lua;
     api->lookup = (struct admit_lookup){ .get = lookup, .ctx = api };
     list_init(&api->watches);
     if (api_alloc_new(&api->alloc, opts, err) < 0 || api_node_link_new(&api->nodes, opts,

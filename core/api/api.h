@@ -26,6 +26,8 @@
 
 struct api;
 
+struct admit_lua;                           /* plugins/admit/admit_lua.h */
+
 struct api_opts {
     struct loop *loop;                      /* the HTTP requests' loop */
     struct job_pool *jobs;
@@ -36,6 +38,7 @@ struct api_opts {
     int node_port_min, node_port_max;       /* 0: 30000-32767 */
     const char *issuer;                     /* of service-account tokens */
     const struct crypto_key *sa_key;        /* signs them; borrowed for the life of the api */
+    struct admit_lua *lua;                  /* plugins of others; borrowed; NULL: none */
     /* Identity towards nodes (logs, exec, ...), PEM; copied. */
     const char *node_ca_pem, *node_cert_pem, *node_key_pem;
     const char *cluster_dns;                /* of kube-system/kube-dns; NULL: no such Service */

@@ -108,6 +108,7 @@ static struct admit_request admit_request(struct api_call *c, const struct kind 
 {
     return (struct admit_request){
         .a = c->a, .env = c->api->env, .lookup = &c->api->lookup,
+        .lua = c->api->lua,
         .verb = old ? ADMIT_UPDATE : ADMIT_CREATE, .kind = kind,
         .subresource = c->route.sub ? c->route.sub->name : "", .ns = c->route.ns,
         .name = text_of(json_get(tree, "metadata"), "name"), .user = c->user.name,
@@ -121,12 +122,13 @@ int api_admit_create(struct api_call *c, const struct kind *kind, struct json *t
                              .dry_run = c->opt.dry_run, .warnings = &c->warnings };
     struct causes causes = { .a = c->a };
     struct admit_request r = admit_request(c, kind, tree, NULL);
-    struct json *meta = json_get(tree, "metadata"), *seen = tree;
+    struct json *meta, *seen = tree;
     const struct kind *view;
 
     c->status = admit_mutate(&r);
     if (c->status)
         return -1;
+    meta = json_get(tree, "metadata");
     rules_prepare_create(tree, kind, &ctx);
     view = c->route.kind->storage == kind ? api_rules_view(c, c->route.kind, &seen) : kind;
     rules_validate_create(&causes, seen, view, &ctx);

@@ -1,4 +1,5 @@
 /* admit.c: the built-in plugins as rows, in upstream's order. */
+#include "plugins/admit/admit_lua.h"
 #include "plugins/admit/admit_rows.h"
 
 typedef struct status *(*plugin_fn)(const struct admit_request *r);
@@ -45,10 +46,14 @@ static struct status *run(const struct row *rows, size_t n, const struct admit_r
 
 struct status *admit_mutate(const struct admit_request *r)
 {
-    return run(mutating, ARRAY_LEN(mutating), r);
+    struct status *s = run(mutating, ARRAY_LEN(mutating), r);
+
+    return s || !r->lua ? s : admit_lua_mutate(r->lua, r);
 }
 
 struct status *admit_validate(const struct admit_request *r)
 {
-    return run(validating, ARRAY_LEN(validating), r);
+    struct status *s = run(validating, ARRAY_LEN(validating), r);
+
+    return s || !r->lua ? s : admit_lua_validate(r->lua, r);
 }

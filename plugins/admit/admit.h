@@ -19,6 +19,8 @@ struct admit_lookup {
     void *ctx;
 };
 
+struct admit_lua;                       /* admit_lua.h */
+
 struct admit_request {
     struct arena *a;
     const struct env *env;
@@ -33,6 +35,7 @@ struct admit_request {
     const struct json *old;             /* NULL on create */
     bool dry_run;
     struct codec_notes *warnings;
+    struct admit_lua *lua;              /* plugins of others, after our own; NULL: none */
 };
 
 /* NULL: go on. Else the refusal, to be answered as it is. */

@@ -326,12 +326,14 @@ static int request_get(lua_State *l)
 {
     struct lua_host *h = lua_host_of(l);
     const struct lua_host_request *r = h->request;
-    const char *version = luaL_checkstring(l, 1), *kind = luaL_checkstring(l, 2);
-    const char *ns = luaL_optstring(l, 3, ""), *name = luaL_checkstring(l, 4);
+    const struct lua_host_key key = {
+        .api_version = luaL_checkstring(l, 1), .kind = luaL_checkstring(l, 2),
+        .ns = luaL_optstring(l, 3, ""), .name = luaL_checkstring(l, 4),
+    };
 
     if (!r || !r->get)
         return luaL_error(l, "get is for handlers");
-    lua_object_push(l, r->get(r->ctx, r->a, version, kind, ns, name), false);
+    lua_object_push(l, r->get(r->ctx, r->a, &key), false);
     return 1;
 }
 

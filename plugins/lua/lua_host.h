@@ -71,6 +71,8 @@ struct lua_host_decl {
     bool mutates, validates;
 };
 
+struct lua_host_key { const char *api_version, *kind, *ns, *name; };
+
 struct lua_host_request {
     struct arena *a;                         /* results live in it */
     enum lua_operation operation;
@@ -78,8 +80,7 @@ struct lua_host_request {
     bool dry_run;
     const struct json *object, *old;         /* NULL where there is none */
     /* A tree in a, or NULL: what get() finds. NULL: there is no look-up. */
-    const struct json *(*get)(void *ctx, struct arena *a, const char *api_version, const char *kind,
-                              const char *ns, const char *name);
+    const struct json *(*get)(void *ctx, struct arena *a, const struct lua_host_key *key);
     void *ctx;
 };
 

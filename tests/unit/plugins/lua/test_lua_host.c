@@ -344,16 +344,15 @@ TEST_SLOW(hostile_writes, 60)
     }
 }
 
-static const struct json *look_up(void *ctx, struct arena *a, const char *api_version, const char *kind,
-                                  const char *ns, const char *name)
+static const struct json *look_up(void *ctx, struct arena *a, const struct lua_host_key *key)
 {
     struct json *v;
 
     (void)ctx;
-    if (!str_eq(name, "there"))
+    if (!str_eq(key->name, "there"))
         return NULL;
     v = json_object(a);
-    json_set(a, v, "is", json_fmt(a, "%s/%s/%s", api_version, kind, ns));
+    json_set(a, v, "is", json_fmt(a, "%s/%s/%s", key->api_version, key->kind, key->ns));
     return v;
 }
 

@@ -1,0 +1,37 @@
+/* plugins/admit/admit_lua.h -- admission by Lua: every NAME.lua of a folder is a plugin (plugins/lua).
+ *
+ * Plugins run in the order of their files' names, after the built-in ones of their phase. A reload puts
+ * a whole new set in place: requests that run keep the set they began with, so none is lost. A file that
+ * does not load keeps its former version, if there is one; either way the log says what is wrong.
+ *
+ * Any thread: a plugin's machine is used by one at a time, under its own lock.
+ */
+#ifndef PLUGINS_ADMIT_ADMIT_LUA_H
+#define PLUGINS_ADMIT_ADMIT_LUA_H
+
+#include "plugins/admit/admit.h"
+
+#define ADMIT_LUA_PLUGINS_MAX 64
+
+struct admit_lua;
+struct admit_lua *admit_lua_free(struct admit_lua *l);
+CLEANUP_DEFINE(struct admit_lua, admit_lua_free)
+
+/* The folder need not be there. Loads nothing yet. */
+struct admit_lua *admit_lua_new(const char *dir, const struct env *env);
+/* Reads the folder; what changed is loaded. Returns how many files failed to load. */
+unsigned admit_lua_reload(struct admit_lua *l);
+
+/* As admit_mutate and admit_validate. */
+struct status *admit_lua_mutate(struct admit_lua *l, const struct admit_request *r);
+struct status *admit_lua_validate(struct admit_lua *l, const struct admit_request *r);
+
+/* One plugin for the eyes of a person; texts live until the next call with this set. */
+struct admit_lua_row {
+    const char *name, *file;
+    uint64_t calls, denied, failed;
+};
+/* Walks a copy of the figures: *at = 0 first. */
+bool admit_lua_next(struct admit_lua *l, size_t *at, struct admit_lua_row *out);
+
+#endif
