@@ -7,6 +7,7 @@ int cmd_server(int argc, char **argv);
 int cmd_image(int argc, char **argv);
 int cmd_kubectl(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
+int cmd_plugin(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_later(int argc, char **argv);        /* what this release does not have yet */
 

@@ -21,10 +21,10 @@ static const struct command commands[] = {
     { "image", cmd_image, "import, pull, list, name and remove images" },
     { "kubectl", cmd_kubectl, "run kubectl with this cluster's kubeconfig" },
     { "stop", cmd_stop, "end a server, with --all also its pods and every trace" },
+    { "plugin", cmd_plugin, "list Lua plugins, and test them against fixtures" },
     { "version", cmd_version, "print the version" },
     { "agent", cmd_later, NULL },
     { "token", cmd_later, NULL },
-    { "plugin", cmd_later, NULL },
 
     { "control", role_main, NULL },
     { "node", role_main, NULL },

@@ -34,10 +34,11 @@
 #endif
 
 const struct role_row role_rows[ROLE_MAX] = {
-    [ROLE_CONTROL] = { "control", true, true, role_control_start, role_control_stop,
-                       role_control_release },
-    [ROLE_NODE] = { "node", false, false, role_node_start, role_node_stop, role_node_release },
-    [ROLE_DNS] = { "dns", true, false, role_dns_start, role_dns_stop, role_dns_release },
+    [ROLE_CONTROL] = { "control", true, true, role_control_open, role_control_start,
+                       role_control_stop, role_control_release },
+    [ROLE_NODE] = { "node", false, false, NULL, role_node_start, role_node_stop,
+                    role_node_release },
+    [ROLE_DNS] = { "dns", true, false, NULL, role_dns_start, role_dns_stop, role_dns_release },
 };
 
 /* --- rights */
@@ -231,7 +232,8 @@ static int start(struct role *r, struct err *err)
     r->signals = signalfd(-1, &end, SFD_CLOEXEC);
     if (r->signals < 0)
         return err_sys(err, "signals");
-    if (take_lock(r, err) < 0 || rights_reduce(r, err) < 0 || loop_new(&r->loop, env_real(),
+    if (take_lock(r, err) < 0 || (r->row->open && r->row->open(r, err) < 0) ||
+        rights_reduce(r, err) < 0 || loop_new(&r->loop, env_real(),
                                                                        err) < 0)
         return -1;
     /* An end by the parent's death would lose what is not written yet: its socket tells us

@@ -40,6 +40,7 @@ struct role {
     char *pem[ROLE_PEM_MAX];
     struct loop *loop;
     const char *root;                    /* <data-dir>/server, as this process sees it */
+    struct plugins *plugins;             /* control: what open() opened */
     bool stop_pods;                      /* stop: the pods too */
     void *state;                         /* the row's */
     struct loop_io on_parent, on_signal; /* private */
@@ -51,6 +52,7 @@ struct role_row {
     const char *verb;
     bool plain;                          /* runs as another user, without rights */
     bool rooted;                         /* sees only <data-dir>/server */
+    int (*open)(struct role *r, struct err *err);    /* with all rights; or NULL */
     int (*start)(struct role *r, struct err *err);
     /* On the loop; the loop ends when the role calls loop_stop, at once or later. */
     void (*stop)(struct role *r);
@@ -67,6 +69,7 @@ void role_ready(void);
 unsigned role_uid(void);
 struct slice role_pem(const struct role *r, enum role_pem id);
 
+int role_control_open(struct role *r, struct err *err);
 int role_control_start(struct role *r, struct err *err);
 void role_control_stop(struct role *r);
 void role_control_release(struct role *r);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cmd/deciders.h"
+#include "cmd/plugins.h"
 #include "cmd/prepare.h"
 #include "core/api/api.h"
 #include "core/base/log.h"
@@ -76,6 +77,7 @@ static int make_api(struct control_role *c, struct err *err)
     struct api_opts opts = {
         .loop = r->loop, .jobs = c->jobs, .cache = c->cache, .kv = c->kv, .env = env_real(),
         .service_cidr = config->service_cidr, .sa_key = c->sa_key,
+        .lua = plugins_lua(r->plugins),
         .issuer = arena_printf(config->a, "https://kubernetes.default.svc.%s",
                                config->cluster_domain),
         .node_ca_pem = r->pem[ROLE_SERVER_CA], .node_cert_pem = r->pem[ROLE_CLIENT_CERT],
@@ -116,6 +118,11 @@ static int serve(struct control_role *c, struct err *err)
 
 /* --- the role */
 
+int role_control_open(struct role *r, struct err *err)
+{
+    return plugins_open(&r->plugins, r->config->data_dir, err);
+}
+
 int role_control_start(struct role *r, struct err *err)
 {
     static const unsigned class_max[JOB_CLASS_MAX] = { 0 };
@@ -124,7 +131,8 @@ int role_control_start(struct role *r, struct err *err)
     c->role = r;
     r->state = c;
     if (job_pool_new(&c->jobs, CONTROL_JOBS, class_max, err) < 0 || open_store(c, err) < 0 ||
-        make_api(c, err) < 0 || serve(c, err) < 0 ||
+        plugins_start(r->plugins, r->loop, c->jobs, err) < 0 || make_api(c, err) < 0 ||
+        serve(c, err) < 0 ||
         deciders_new(&c->deciders, c->api, r->config, r->pem[ROLE_SERVER_CA], err) < 0)
         return -1;
     role_ready();
@@ -149,14 +157,17 @@ void role_control_release(struct role *r)
 {
     struct control_role *c = r->state;
 
-    if (!c)
+    if (!c) {
+        r->plugins = plugins_free(r->plugins);
         return;
+    }
     deciders_free(c->deciders);
     http_server_free(c->http);
     c->jobs = job_pool_free(c->jobs);
     while (loop_step(r->loop, 0))        /* answers of the last jobs */
         ;
     api_free(c->api);
+    r->plugins = plugins_free(r->plugins);
     kv_close(c->kv);
     watch_cache_free(c->cache);
     tls_ctx_unref(c->tls);

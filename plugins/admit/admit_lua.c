@@ -33,7 +33,7 @@ struct set {
 };
 
 struct admit_lua {
-    char *dir;
+    int dir;
     const struct env *env;
     pthread_mutex_t lock;                    /* of set: held to take a reference, no longer */
     struct set *set;
@@ -80,11 +80,11 @@ static struct set *set_new(void)
     return s;
 }
 
-struct admit_lua *admit_lua_new(const char *dir, const struct env *env)
+struct admit_lua *admit_lua_new(int dir, const struct env *env)
 {
     struct admit_lua *l = NEW(struct admit_lua);
 
-    l->dir = mem_strdup(dir);
+    l->dir = dir;
     l->env = env;
     l->set = set_new();
     pthread_mutex_init(&l->lock, NULL);
@@ -97,7 +97,7 @@ struct admit_lua *admit_lua_free(struct admit_lua *l)
         return NULL;
     set_unref(l->set);
     pthread_mutex_destroy(&l->lock);
-    mem_free(l->dir);
+    fd_close(l->dir);
     return mem_free(l);
 }
 
@@ -147,12 +147,11 @@ static void keep(struct set *s, struct plugin *p)
 /* One file into the new set: as it was, or loaded anew. False: it fails. */
 static bool take(struct admit_lua *l, struct set *into, const struct set *old, const char *file)
 {
-    _cleanup_(mem_freep) char *path = mem_printf("%s/%s", l->dir, file);
     _cleanup_buf_ struct buf text = BUF_INIT;
     struct plugin *was = find(old, file), *p = NULL;
     struct err err = ERR_INIT;
 
-    if (fd_read_file(&text, AT_FDCWD, path, LUA_HOST_SOURCE_BYTES_MAX + 1, &err) == 0 && was &&
+    if (fd_read_file(&text, l->dir, file, LUA_HOST_SOURCE_BYTES_MAX + 1, &err) == 0 && was &&
         was->hash == str_hash(text.p ? text.p : "", text.len)) {
         keep(into, was);
         return true;
@@ -184,7 +183,7 @@ unsigned admit_lua_reload(struct admit_lua *l)
     struct set *now = set_new();
     struct dirent **names = NULL;
     unsigned failed = 0;
-    int n = scandir(l->dir, &names, is_plugin, alphasort);
+    int n = scandirat(l->dir, ".", &names, is_plugin, alphasort);
 
     for (int i = 0; i < n; i++) {
         if (now->n == ADMIT_LUA_PLUGINS_MAX) {
@@ -194,14 +193,19 @@ unsigned admit_lua_reload(struct admit_lua *l)
         } else if (!take(l, now, old, names[i]->d_name)) {
             failed++;
         }
-        free(names[i]);
+        mem_free(names[i]);
     }
-    free(names);
+    mem_free(names);
     pthread_mutex_lock(&l->lock);
     set_unref(l->set);
     l->set = now;
     pthread_mutex_unlock(&l->lock);
     return failed;
+}
+
+static const char *handlers(const struct lua_host_decl *d)
+{
+    return !d->mutates ? "validate" : d->validates ? "mutate, validate" : "mutate";
 }
 
 bool admit_lua_next(struct admit_lua *l, size_t *at, struct admit_lua_row *out)
@@ -215,7 +219,8 @@ bool admit_lua_next(struct admit_lua *l, size_t *at, struct admit_lua_row *out)
 
     snprintf(l->row_name, sizeof(l->row_name), "%s", lua_host_decl(p->host)->name);
     snprintf(l->row_file, sizeof(l->row_file), "%s", p->file);
-    *out = (struct admit_lua_row){ .name = l->row_name, .file = l->row_file, .calls = p->calls,
+    *out = (struct admit_lua_row){ .name = l->row_name, .file = l->row_file,
+                                   .handlers = handlers(lua_host_decl(p->host)), .calls = p->calls,
                                    .denied = p->denied, .failed = p->failed };
     return true;
 }

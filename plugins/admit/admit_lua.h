@@ -1,8 +1,10 @@
-/* plugins/admit/admit_lua.h -- admission by Lua: every NAME.lua of a folder is a plugin (plugins/lua).
+/* plugins/admit/admit_lua.h -- admission by Lua: every NAME.lua of a folder is a plugin
+ * (plugins/lua).
  *
- * Plugins run in the order of their files' names, after the built-in ones of their phase. A reload puts
- * a whole new set in place: requests that run keep the set they began with, so none is lost. A file that
- * does not load keeps its former version, if there is one; either way the log says what is wrong.
+ * Plugins run in the order of their files' names, after the built-in ones of their phase. A
+ * reload puts a whole new set in place: requests that run keep the set they began with, so none
+ * is lost. A file that does not load keeps its former version, if there is one; either way the
+ * log says what is wrong.
  *
  * Any thread: a plugin's machine is used by one at a time, under its own lock.
  */
@@ -17,8 +19,8 @@ struct admit_lua;
 struct admit_lua *admit_lua_free(struct admit_lua *l);
 CLEANUP_DEFINE(struct admit_lua, admit_lua_free)
 
-/* The folder need not be there. Loads nothing yet. */
-struct admit_lua *admit_lua_new(const char *dir, const struct env *env);
+/* dir: the open folder; taken. Loads nothing yet. */
+struct admit_lua *admit_lua_new(int dir, const struct env *env);
 /* Reads the folder; what changed is loaded. Returns how many files failed to load. */
 unsigned admit_lua_reload(struct admit_lua *l);
 
@@ -28,7 +30,7 @@ struct status *admit_lua_validate(struct admit_lua *l, const struct admit_reques
 
 /* One plugin for the eyes of a person; texts live until the next call with this set. */
 struct admit_lua_row {
-    const char *name, *file;
+    const char *name, *file, *handlers;
     uint64_t calls, denied, failed;
 };
 /* Walks a copy of the figures: *at = 0 first. */

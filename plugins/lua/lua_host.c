@@ -153,7 +153,8 @@ static unsigned operations_of(lua_State *l, struct lua_host *h)
     return mask;
 }
 
-static const char *const fields[] = { "name", "kinds", "operations", "namespaces", "exclude", "failure",
+static const char *const fields[] = { "name", "kinds", "operations", "namespaces", "exclude",
+                                      "failure",
                                       "description" };
 
 static void check_fields(lua_State *l)

@@ -1,6 +1,8 @@
-/* plugins/lua/lua_host.h -- one plugin: a Lua program in a machine of its own, with limits and no I/O.
+/* plugins/lua/lua_host.h -- one plugin: a Lua program in a machine of its own, with limits and
+ * no I/O.
  *
- * A plugin's file runs once when it is loaded. It declares itself and gives one or two handlers:
+ * A plugin's file runs once when it is loaded. It declares itself and gives one or two
+ * handlers:
  *
  *     plugin {
  *         name = "allow-registries",            -- default: the file's name
@@ -16,17 +18,19 @@
  *         if odd then warn("...") end
  *     end
  *
- * req: operation, kind, apiVersion, resource, subresource, namespace, name, user, dryRun, object, old;
- * get(apiVersion, kind, namespace, name) looks an object up (read-only, or nil). Objects are proxies:
- * obj.spec.containers[1].image, #list, pairs, ipairs, table.insert work; in mutate writes go to a copy
- * that replaces the object when the handler returns; in validate a write is an error. json.null is null.
- * print() goes to the log (and to `inro plugin test`).
+ * req: operation, kind, apiVersion, resource, subresource, namespace, name, user, dryRun,
+ * object, old; get(apiVersion, kind, namespace, name) looks an object up (read-only, or nil).
+ * Objects are proxies: obj.spec.containers[1].image, #list, pairs, ipairs, table.insert work;
+ * in mutate writes go to a copy that replaces the object when the handler returns; in validate
+ * a write is an error. json.null is null. print() goes to the log (and to `inro plugin test`).
  *
- * Limits: LUA_HOST_TIME_MS of running and LUA_HOST_MEMORY_BYTES per machine; there is no file, network,
- * process, clock, randomness, debug, load or coroutine; finalizers are refused; patterns whose search
- * could take long are refused. A program cannot catch the end of its time.
+ * Limits: LUA_HOST_TIME_MS of running and LUA_HOST_MEMORY_BYTES per machine; there is no file,
+ * network, process, clock, randomness, debug, load or coroutine; finalizers are refused;
+ * patterns whose search could take long are refused. A program cannot catch the end of its
+ * time.
  *
- * Threads: a host is used by one thread at a time; its owner sees to it (admit_lua.c keeps a lock).
+ * Threads: a host is used by one thread at a time; its owner sees to it (admit_lua.c keeps a
+ * lock).
  */
 #ifndef PLUGINS_LUA_LUA_HOST_H
 #define PLUGINS_LUA_LUA_HOST_H
@@ -44,7 +48,8 @@
 #define LUA_HOST_SOURCE_BYTES_MAX (1u << 20)
 #define LUA_HOST_LIST_MAX 64                 /* entries of kinds, namespaces, exclude */
 #define LUA_HOST_WARNINGS_MAX 16
-#define LUA_HOST_TEXT_BYTES_MAX 4096         /* of one denial, warning or printed line; cut past it */
+/* of one denial, warning or printed line; cut past it */
+#define LUA_HOST_TEXT_BYTES_MAX 4096
 #define LUA_HOST_PATTERN_STEPS_MAX 4000000   /* estimated steps of one pattern search */
 
 struct lua_host;
@@ -88,11 +93,12 @@ struct lua_host_verdict {
     const char *denied;                      /* the text of deny(); NULL: not denied */
     const char *warnings[LUA_HOST_WARNINGS_MAX];
     unsigned n_warnings;
-    struct json *object;                     /* of mutate: the object as it should be; NULL: unchanged */
+    /* of mutate: the object as it should be; NULL: unchanged */
+    struct json *object;
 };
 
-/* Loads and runs the file. ERR_INVALID: syntax or declaration, with file and line; ERR_TIMEOUT, ERR_QUOTA:
- * a limit. */
+/* Loads and runs the file. ERR_INVALID: syntax or declaration, with file and line; ERR_TIMEOUT,
+ * ERR_QUOTA: a limit. */
 int lua_host_new(struct lua_host **out, const struct lua_host_opts *opts, struct err *err);
 struct lua_host *lua_host_free(struct lua_host *h);
 CLEANUP_DEFINE(struct lua_host, lua_host_free)

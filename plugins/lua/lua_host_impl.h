@@ -1,6 +1,6 @@
-/* plugins/lua/lua_host_impl.h -- private: the machine behind a host, and its two halves: what a program may
- * call (lua_sandbox.c), and objects as it sees them (lua_object.c). All functions but the allocator run inside
- * a protected call. */
+/* plugins/lua/lua_host_impl.h -- private: the machine behind a host, and its two halves: what a
+ * program may call (lua_sandbox.c), and objects as it sees them (lua_object.c). All functions
+ * but the allocator run inside a protected call. */
 #ifndef PLUGINS_LUA_LUA_HOST_IMPL_H
 #define PLUGINS_LUA_LUA_HOST_IMPL_H
 
@@ -30,7 +30,8 @@ struct lua_host {
 };
 
 struct lua_host *lua_host_of(lua_State *l);
-/* Formats the arguments from `first` on as string.format does (one argument: as it is) into the arena. */
+/* Formats the arguments from `first` on as string.format does (one argument: as it is) into the
+ * arena. */
 const char *lua_host_format(lua_State *l, int first, struct arena *a);
 
 /* lua_sandbox.c: fills the globals. */

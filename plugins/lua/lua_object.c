@@ -1,4 +1,5 @@
-/* plugins/lua/lua_object.c -- objects as a program sees them: proxies over JSON trees, lists counted from 1. */
+/* plugins/lua/lua_object.c -- objects as a program sees them: proxies over JSON trees, lists
+ * counted from 1. */
 #include <string.h>
 
 #include "core/base/check.h"
@@ -280,7 +281,8 @@ static int proxy_pairs(lua_State *l)
 
 static const luaL_Reg proxy_methods[] = {
     { "__index", proxy_index }, { "__newindex", proxy_newindex }, { "__len", proxy_len },
-    { "__eq", proxy_eq }, { "__tostring", proxy_tostring }, { "__pairs", proxy_pairs }, { NULL, NULL },
+    { "__eq", proxy_eq }, { "__tostring", proxy_tostring }, { "__pairs", proxy_pairs }, { NULL,
+                                                                                          NULL },
 };
 
 /* json.array(t): a table that is a list also when it is empty. */

@@ -1,8 +1,9 @@
-/* plugins/lua/lua_sandbox.c -- the globals of a program: an allow-list of Lua's own, a few of them with a guard.
+/* plugins/lua/lua_sandbox.c -- the globals of a program: an allow-list of Lua's own, a few of
+ * them with a guard.
  *
- * Guards close what the instruction hook cannot see: loops inside C functions (patterns, string.rep of
- * nothing, table functions on a made-up length), finalizers (they run without hooks), and pcall as a way
- * to survive the end of one's time. */
+ * Guards close what the instruction hook cannot see: loops inside C functions (patterns,
+ * string.rep of nothing, table functions on a made-up length), finalizers (they run without
+ * hooks), and pcall as a way to survive the end of one's time. */
 #include <lualib.h>
 #include <string.h>
 
@@ -88,7 +89,8 @@ static int guard_pattern(lua_State *l)
     if (!anchored)
         steps *= (double)len + 1;
     if (len > 64 && steps > LUA_HOST_PATTERN_STEPS_MAX)
-        return luaL_error(l, "this pattern could take too long on %d bytes: anchor it with ^, or use "
+        return luaL_error(l,
+                          "this pattern could take too long on %d bytes: anchor it with ^, or use "
                              "fewer of * + -", (int)len);
     if (len <= 64 && steps > 1e9)
         return luaL_error(l, "this pattern could take too long: use fewer of * + -");
@@ -188,7 +190,8 @@ static const struct allowed table_names[] = {
 };
 static const struct allowed math_names[] = {
     { "abs", NULL }, { "ceil", NULL }, { "floor", NULL }, { "fmod", NULL }, { "huge", NULL },
-    { "max", NULL }, { "maxinteger", NULL }, { "min", NULL }, { "mininteger", NULL }, { "modf", NULL },
+    { "max", NULL }, { "maxinteger", NULL }, { "min", NULL }, { "mininteger", NULL }, { "modf",
+                                                                                        NULL },
     { "pi", NULL }, { "sqrt", NULL }, { "tointeger", NULL }, { "type", NULL }, { "ult", NULL },
     { NULL, NULL },
 };

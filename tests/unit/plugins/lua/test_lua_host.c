@@ -29,8 +29,10 @@ static const char pod[] =
 
 static struct lua_host_request request(struct arena *a)
 {
-    return (struct lua_host_request){ .a = a, .operation = LUA_CREATE, .api_version = "v1", .kind = "Pod",
-                                      .resource = "pods", .ns = "default", .name = "p", .user = "admin",
+    return (struct lua_host_request){ .a = a, .operation = LUA_CREATE, .api_version = "v1",
+                                      .kind = "Pod",
+                                      .resource = "pods", .ns = "default", .name = "p", .user =
+                                          "admin",
                                       .object = parse(a, pod) };
 }
 
@@ -45,7 +47,8 @@ static void expect_mutate(const char *body, const char *want)
     struct lua_host *h;
     struct err err = ERR_INIT;
 
-    snprintf(source, sizeof(source), "plugin {}\nfunction mutate(req) local o = req.object %s end", body);
+    snprintf(source, sizeof(source), "plugin {}\nfunction mutate(req) local o = req.object %s end",
+             body);
     h = host(source);
     EXPECT_OK(lua_host_mutate(h, &r, &v, &err), &err);
     if (!want) {
@@ -70,7 +73,8 @@ static void expect_validate(const char *body, const char *denied)
     struct lua_host *h;
     struct err err = ERR_INIT;
 
-    snprintf(source, sizeof(source), "plugin {}\nfunction validate(req) local o = req.object %s end", body);
+    snprintf(source, sizeof(source),
+             "plugin {}\nfunction validate(req) local o = req.object %s end", body);
     h = host(source);
     EXPECT_OK(lua_host_validate(h, &r, &v, &err), &err);
     EXPECT_STR(v.denied, denied);
@@ -80,7 +84,8 @@ static void expect_validate(const char *body, const char *denied)
 
 TEST(declares)
 {
-    struct lua_host *h = host("plugin { name = 'n', kinds = { 'Pod', 'apps/*' }, operations = { 'DELETE' },\n"
+    struct lua_host *h =
+        host("plugin { name = 'n', kinds = { 'Pod', 'apps/*' }, operations = { 'DELETE' },\n"
                               "  namespaces = { 'team-*' }, exclude = { 'team-x' }, failure = 'Ignore' }\n"
                               "function validate() end");
     const struct lua_host_decl *d = lua_host_decl(h);
@@ -117,7 +122,8 @@ TEST(bad_declarations)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct lua_host_opts o = { .name = "t", .source = slice_of(rows[i].source), .env = env_real() };
+        struct lua_host_opts o = { .name = "t", .source = slice_of(rows[i].source),
+                                   .env = env_real() };
         struct lua_host *h = NULL;
         struct err err = ERR_INIT;
 
@@ -184,7 +190,8 @@ TEST(handlers_that_fail)
         struct lua_host *h;
         struct err err = ERR_INIT;
 
-        snprintf(source, sizeof(source), "plugin {}\nfunction validate(req) local o = req.object %s end",
+        snprintf(source, sizeof(source),
+                 "plugin {}\nfunction validate(req) local o = req.object %s end",
                  rows[i].body);
         h = host(source);
         EXPECT_ERR(lua_host_validate(h, &r, &v, &err), &err, ERR_FAILED);
@@ -195,7 +202,8 @@ TEST(handlers_that_fail)
     }
 }
 
-/* Each must end by itself, within the limits, and leave the machine usable. The text: part of the error. */
+/* Each must end by itself, within the limits, and leave the machine usable. The text: part of
+ * the error. */
 static const struct { const char *body, *why; } hostile[] = {
     /* time */
     { "while true do end", "time limit" },
@@ -210,15 +218,18 @@ static const struct { const char *body, *why; } hostile[] = {
     { "string.gsub('aaa', 'a', function() while true do end end)", "time limit" },
     { "setmetatable({}, { __close = function() while true do end end }) local t <close> = "
       "setmetatable({}, { __close = function() while true do end end })", "time limit" },
-    { "local t = setmetatable({}, { __len = function() while true do end end }) local n = #t", "time limit" },
-    { "tostring(setmetatable({}, { __tostring = function() while true do end end }))", "time limit" },
+    { "local t = setmetatable({}, { __len = function() while true do end end }) local n = #t",
+      "time limit" },
+    { "tostring(setmetatable({}, { __tostring = function() while true do end end }))",
+      "time limit" },
     { "string.find(('a'):rep(100000), '.-.-.-.-b')", "pattern could take too long" },
     { "string.match(('a'):rep(30000), '.-b')", "pattern could take too long" },
     { "local s = ('a'):rep(3000) s:gsub('.*.*.*b', '')", "pattern could take too long" },
     { "for w in (('a'):rep(100000)):gmatch('%bab') do end", "pattern could take too long" },
     { "string.find(('a'):rep(60), '.-.-.-.-.-.-.-b')", "pattern could take too long" },
     { "string.rep('', math.maxinteger) while true do end", "time limit" },
-    { "table.insert(setmetatable({}, { __len = function() return 1 << 60 end }), 1, 1)", "too long" },
+    { "table.insert(setmetatable({}, { __len = function() return 1 << 60 end }), 1, 1)",
+      "too long" },
     { "table.remove(setmetatable({}, { __len = function() return 1 << 60 end }), 1)", "too long" },
     { "table.move({}, 1, math.maxinteger - 1, 2)", "too many elements" },
     { "table.unpack({}, 1, 1 << 40)", "too many elements" },
@@ -230,8 +241,10 @@ static const struct { const char *body, *why; } hostile[] = {
     { "string.rep('x', 1 << 40)", "" },
     { "string.rep('x', 1 << 30)", "memory limit" },
     { "local t = {} for i = 1, 1 << 30 do t[i] = i end", "limit" },
-    { "local s = ('x'):rep(1 << 20) local t = {} for i = 1, 100 do t[i] = s .. i end", "memory limit" },
-    { "table.concat({ ('x'):rep(1 << 22), ('x'):rep(1 << 22), ('x'):rep(1 << 22) })", "memory limit" },
+    { "local s = ('x'):rep(1 << 20) local t = {} for i = 1, 100 do t[i] = s .. i end",
+      "memory limit" },
+    { "table.concat({ ('x'):rep(1 << 22), ('x'):rep(1 << 22), ('x'):rep(1 << 22) })",
+      "memory limit" },
     { "local t = table.pack(('x'):rep(1 << 20):byte(1, -1))", "" },
     { "error(('x'):rep(1 << 22))", "x" },
     { "local function f(n) local a, b, c, d = n, n, n, n return 1 + f(n + 1) end f(1)", "limit" },
@@ -257,7 +270,8 @@ static const struct { const char *body, *why; } hostile[] = {
     { "getmetatable('').__index = nil", "" },
     { "getmetatable(o).__index = nil", "" },
     { "setmetatable(o, {})", "table expected" },
-    { "setmetatable({}, { __gc = function() while true do end end })", "finalizers are not allowed" },
+    { "setmetatable({}, { __gc = function() while true do end end })",
+      "finalizers are not allowed" },
     { "setmetatable(setmetatable({}, { __metatable = 1 }), {})", "protected metatable" },
     { "rawset(o, 'a', 1)", "table expected" },
     { "rawget(o, 'a')", "table expected" },
@@ -292,7 +306,8 @@ TEST_SLOW(hostile_scripts, 60)
 
             if (lua_host_validate(h, &r, &v, &err) == 0)
                 test_fail(__FILE__, __LINE__, "it got through: %s", hostile[i].body);
-            EXPECT(env_mono_ms(env_real()) - before < 10000);      /* it ended; how fast is for a bench */
+            /* it ended; how fast is for a bench */
+            EXPECT(env_mono_ms(env_real()) - before < 10000);
             EXPECT(lua_host_memory(h) <= LUA_HOST_MEMORY_BYTES);
             if (!strstr(err.msg, hostile[i].why))
                 test_fail(__FILE__, __LINE__, "%s: %s", hostile[i].body, err.msg);
@@ -332,7 +347,8 @@ TEST_SLOW(hostile_writes, 60)
         char source[1000];
         struct err err = ERR_INIT;
 
-        snprintf(source, sizeof(source), "plugin {}\nfunction mutate(req) local o = req.object %s end",
+        snprintf(source, sizeof(source),
+                 "plugin {}\nfunction mutate(req) local o = req.object %s end",
                  rows[i].body);
         h = host(source);
         if (lua_host_mutate(h, &r, &v, &err) == 0)

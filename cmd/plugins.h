@@ -1,0 +1,23 @@
+/* cmd/plugins.h -- the folder of Lua plugins of the control role: <data-dir>/plugins, watched,
+ * so that a changed file counts at once (plugins/admit/admit_lua.h).
+ *
+ * plugins_open comes before the role gives up its rights and its view of the disk; what it
+ * opens lasts. */
+#ifndef CMD_PLUGINS_H
+#define CMD_PLUGINS_H
+
+#include "core/loop/job.h"
+#include "plugins/admit/admit_lua.h"
+
+#define PLUGINS_QUIET_MS 100             /* a change waits this long for more changes */
+
+struct plugins;
+
+/* Makes the folder when it is missing. */
+int plugins_open(struct plugins **out, const char *data_dir, struct err *err);
+/* Loads what is there, and again after each change; on the loop. */
+int plugins_start(struct plugins *p, struct loop *l, struct job_pool *jobs, struct err *err);
+struct admit_lua *plugins_lua(struct plugins *p);
+struct plugins *plugins_free(struct plugins *p);     /* after the pool is freed */
+
+#endif
