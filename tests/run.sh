@@ -29,10 +29,14 @@ count() {
 
 # layer NAME COMMAND...: runs it, shows its output, counts; a layer that dies counts as one failure
 layer() {
-    local title=$1 text status=0 log=out/test-$1.log before=$failed start=$SECONDS; shift
+    local title=$1 text status=0 worker viewer log=out/test-$1.log before=$failed start=$SECONDS; shift
     echo "== $title"
-    "$@" > >(tee "$log") 2>&1 || status=$?
-    wait $! 2> /dev/null || :
+    # into a file, and shown from there: a process left behind cannot hold us up as the end of a pipe
+    : > "$log"
+    (set +e; "$@") > "$log" 2>&1 & worker=$!
+    tail -n +1 -s 0.2 -f --pid=$worker "$log" & viewer=$!
+    wait $worker || status=$?
+    wait $viewer || :
     text=$(cat "$log")
     count "$text" || { [ $status != 0 ] || status=1; }
     case $status in

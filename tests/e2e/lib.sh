@@ -127,7 +127,7 @@ storage: { filesystem: { rootdirectory: $work/registry } }
 http: { addr: 127.0.0.1:5000 }
 log: { level: warn }
 Y
-    inside "$name" docker-registry serve "$work/registry.yaml" >> "$work/registry.log" 2>&1 &
+    nsenter --net="/run/netns/$(ns_of "$name")" docker-registry serve "$work/registry.yaml" >> "$work/registry.log" 2>&1 &
     procs+=($!)
     printf 'mirrors:\n  docker.io:\n    endpoint: ["http://127.0.0.1:5000"]\n' > "$work/$name/registries.yaml"
     check "registry answers" eventually 10 inside "$name" curl -sf http://127.0.0.1:5000/v2/
