@@ -1,4 +1,4 @@
-#include "api_fix.h"
+#include "tests/unit/core/api/api_fix.h"
 
 #include "core/object/codec_protobuf.h"
 
