@@ -28,6 +28,8 @@ int netlink_raw(enum netlink_bus bus, struct err *err)
     _cleanup_fd_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
     int on = 1;
 
+    if (fd < 0 && errno == EPROTONOSUPPORT && bus == NETLINK_BUS_NETFILTER)
+        return err_set(err, ERR_UNSUPPORTED, "this kernel has no netfilter (module nfnetlink)");
     if (fd < 0)
         return err_sys(err, "open a netlink socket");
     if (bind(fd, (struct sockaddr *)&self, sizeof(self)) < 0)
@@ -179,7 +181,7 @@ int netlink_nak(const struct nlmsghdr *nlh, const char *what, struct err *err)
     if (no == 0)
         return 0;
     text = nak_text(nlh);
-    return err_set_at(err, nak_code(no), no, __FILE__, __LINE__, "%s: %s%s%s", what, strerror(no),
+    return err_set_at(err, nak_code(no), no, __FILE__, __LINE__, "%s%s%s", what,
                       text ? ": " : "", text ? text : "");
 }
 

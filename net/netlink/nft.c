@@ -377,6 +377,22 @@ static void msg_name(const struct nlmsghdr *nlh, char *out, size_t out_bytes)
         snprintf(out + strlen(out), out_bytes - strlen(out), "/%s", mnl_attr_get_str(t[2]));
 }
 
+/* The kernel says no more than "no such file" when it cannot load a part that a table, a chain or a
+ * rule needs. */
+static void hint_at_modules(const struct nlmsghdr *asked, struct err *err)
+{
+    uint8_t type = asked->nlmsg_type & 0xff;
+    int no = err ? err->sys_errno : 0;
+
+    if (!err || (err->code != ERR_NOT_FOUND && err->code != ERR_UNSUPPORTED) ||
+        (type != NFT_MSG_NEWTABLE && type != NFT_MSG_NEWCHAIN && type != NFT_MSG_NEWRULE))
+        return;
+    err_set(err, err->code,
+            "%s (gone meanwhile, or the kernel lacks one of nf_tables, nf_conntrack, nft_ct, "
+            "nft_chain_nat, nft_masq, nft_fib_ipv4, nft_numgen, nft_reject_ipv4)", err->msg);
+    err->sys_errno = no;
+}
+
 /* Numbers the messages; the last one asks for an acknowledgement. */
 static void batch_number(struct nft_batch *b, uint32_t first)
 {
@@ -428,8 +444,11 @@ static int batch_answers(struct nft_batch *b, struct netlink *nl, uint32_t first
             asked = batch_find(b, seq);
             if (asked)
                 msg_name(asked, what, sizeof(what));
-            if (netlink_nak(nlh, asked ? what : "nftables", failed ? NULL : err) < 0)
+            if (netlink_nak(nlh, asked ? what : "nftables", failed ? NULL : err) < 0) {
+                if (!failed && asked)
+                    hint_at_modules(asked, err);
                 failed = true;
+            }
             if (seq == last || (failed && seq == first - 1))
                 return failed ? -1 : 0;
         }

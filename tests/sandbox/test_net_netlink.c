@@ -201,3 +201,21 @@ TEST(a_bad_name_fails_the_batch)
     nft_batch_free(b);
     netlink_free(nl);
 }
+
+/* A chain of a type that the kernel cannot find, as when a module is missing. */
+TEST(what_may_be_missing_is_named)
+{
+    struct err err = ERR_INIT;
+    struct netlink *nl = NULL;
+    struct nft_batch *b = nft_batch_new();
+
+    net_box_here();
+    EXPECT_OK(netlink_open(&nl, NETLINK_BUS_NETFILTER, &err), &err);
+    nft_table_add(b, "inro");
+    nft_chain_add(b, "inro", "x", &(struct nft_hook){ "nosuch", NFT_HOOK_PREROUTING, 0 });
+    EXPECT(nft_batch_send(b, nl, &err) < 0);
+    EXPECT(strstr(err.msg, "nftables: add chain inro/x: No such file or directory (gone"));
+    EXPECT(strstr(err.msg, "nf_conntrack"));
+    nft_batch_free(b);
+    netlink_free(nl);
+}
