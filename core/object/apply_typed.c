@@ -1,6 +1,7 @@
 /* core/object/apply_typed.c -- objects seen through their types: which fields are set, what
  * differs, what two objects are together. Follows the structured merge of upstream. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/check.h"
 #include "core/object/apply_impl.h"
@@ -57,7 +58,11 @@ struct apply_spot apply_item(struct apply_spot s)
 
 static const char *field_key(struct arena *a, const struct json_member *m)
 {
-    return arena_printf(a, "f:%s", m->key);
+    char *key = arena_alloc(a, m->key_len + 3);
+
+    memcpy(key, "f:", 2);
+    memcpy(key + 2, m->key, m->key_len + 1);
+    return key;
 }
 
 static int by_text(const void *x, const void *y)
@@ -133,16 +138,32 @@ struct json *apply_fields(struct arena *a, struct apply_spot s, const struct jso
 
 /* --- what differs */
 
-/* A node of the comparison: whether it itself is changed or gone, and what is below. */
+/* A node of the comparison: whether it itself is changed or gone, and what is below (NULL: nothing
+ * is). */
 struct diff { bool changed, removed; struct apply_delta below; };
 
 static struct diff compare(struct arena *a, struct apply_spot s, const struct json *from,
                            const struct json *to);
 
+static void put_part(struct arena *a, struct json **set, const char *key, bool member,
+                     const struct json *below)
+{
+    if (!member && fieldset_is_empty(below))
+        return;
+    if (!*set)
+        *set = json_object(a);
+    fieldset_put(a, *set, key, member, below);
+}
+
 static void put_diff(struct arena *a, struct apply_delta *out, const char *key, struct diff d)
 {
-    fieldset_put(a, out->changed, key, d.changed, d.below.changed);
-    fieldset_put(a, out->removed, key, d.removed, d.below.removed);
+    put_part(a, &out->changed, key, d.changed, d.below.changed);
+    put_part(a, &out->removed, key, d.removed, d.below.removed);
+}
+
+static bool is_nothing(struct diff d)
+{
+    return !d.changed && !d.removed && !d.below.changed && !d.below.removed;
 }
 
 static void compare_members(struct arena *a, struct apply_delta *out, struct apply_spot s,
@@ -150,10 +171,12 @@ static void compare_members(struct arena *a, struct apply_delta *out, struct app
 {
     json_each_member(m, from) {
         struct apply_spot below = apply_below(s, m->key, m->key_len);
+        struct diff d = { 0 };
 
         if (below.f)
-            put_diff(a, out, field_key(a, m),
-                     compare(a, below, m->val, json_getn(to, m->key, m->key_len)));
+            d = compare(a, below, m->val, json_getn(to, m->key, m->key_len));
+        if (!is_nothing(d))
+            put_diff(a, out, field_key(a, m), d);
     }
     json_each_member(n, to) {
         struct apply_spot below = apply_below(s, n->key, n->key_len);
@@ -193,8 +216,10 @@ static struct diff compare(struct arena *a, struct apply_spot s, const struct js
                            const struct json *to)
 {
     enum apply_class class = apply_class_of(s);
-    struct diff d = { .below = { json_object(a), json_object(a) } };
+    struct diff d = { 0 };
 
+    if (class == APPLY_LIST && json_equal(from, to))
+        return d;
     if (class == APPLY_LEAF || (is_empty(from) && is_empty(to))) {
         d.changed = to && (!from || !json_equal(from, to));
         d.removed = from && !to;
@@ -212,7 +237,11 @@ static struct diff compare(struct arena *a, struct apply_spot s, const struct js
 struct apply_delta apply_compare(struct arena *a, struct apply_spot s, const struct json *from,
                                  const struct json *to)
 {
-    return compare(a, s, from, to).below;
+    struct apply_delta d = compare(a, s, from, to).below;
+
+    d.changed = d.changed ? d.changed : json_object(a);
+    d.removed = d.removed ? d.removed : json_object(a);
+    return d;
 }
 
 /* --- two objects together */

@@ -1,8 +1,10 @@
-/* bench_object.c: what a write costs before it reaches the store: decode, prepare, default, validate, encode;
- * against yyjson parsing and writing the same text, which does no more than that. */
+/* bench_object.c: what a write costs before it reaches the store: decode, default, note the
+ * manager, prepare, validate, encode; against yyjson parsing and writing the same text, which does
+ * no more than that. */
 #include <yyjson.h>
 
 #include "core/base/env.h"
+#include "core/object/apply.h"
 #include "core/object/codec.h"
 #include "core/object/object.h"
 #include "core/object/rules.h"
@@ -43,7 +45,7 @@ static const char deployment_text[] =
     "\"port\":80}},\"resources\":{\"limits\":{\"cpu\":\"500m\",\"memory\":\"256Mi\"}},\"volumeMounts\":[{\"name\":"
     "\"cache\",\"mountPath\":\"/var/cache\"}]}],\"volumes\":[{\"name\":\"cache\",\"emptyDir\":{}}]}}}}";
 
-enum part { PARSE, DECODE, DEFAULT, VALIDATE, ENCODE, PART_MAX };
+enum part { PARSE, DECODE, DEFAULT, TRACK, VALIDATE, ENCODE, PART_MAX };
 
 struct work { const struct kind *kind; const char *text; size_t len; struct arena *a; enum part until; };
 
@@ -64,6 +66,9 @@ static void write_once(struct work *w)
         fail(&err);
     if (w->until >= DEFAULT)
         codec_default(tree, w->a, w->kind);
+    if (w->until >= TRACK)
+        apply_update(&(struct apply_ctx){ .a = w->a, .env = env_real(), .kind = w->kind,
+                                          .manager = "bench", .subresource = "" }, tree, NULL);
     if (w->until >= VALIDATE) {
         rules_prepare_create(tree, w->kind, &ctx);
         rules_validate_create(&causes, tree, w->kind, &ctx);
@@ -127,7 +132,7 @@ static const char *rate(char out[64], size_t bytes, double s)
 static void measure(const char *what, const struct kind *kind, const char *text)
 {
     static const char *const names[PART_MAX] = {
-        [PARSE] = "parse", [DECODE] = "decode", [DEFAULT] = "default", [VALIDATE] = "validate",
+        [PARSE] = "parse", [DECODE] = "decode", [DEFAULT] = "default", [TRACK] = "managers", [VALIDATE] = "validate",
         [ENCODE] = "encode",
     };
     struct work w = { .kind = kind, .text = text, .len = strlen(text), .a = arena_new(0) };
