@@ -25,8 +25,8 @@ int fd_read_file(struct buf *out, int dir, const char *path, size_t max_bytes, s
 /* Atomic and durable: temporary file, fsync, rename, fsync of the directory. */
 int fd_write_file(int dir, const char *path, const void *p, size_t len, mode_t mode,
                   struct err *err);
-/* Atomic, but not synced: for what need not outlive a power cut, as in a run directory. Does not wait
- * for a disk. */
+/* Atomic, but not synced: for what need not outlive a power cut, as in a run directory. Does not
+ * wait for a disk. */
 int fd_replace_file(int dir, const char *path, struct slice text, mode_t mode, struct err *err);
 /* As it is, without sync: for /proc, /sys and cgroup files. */
 int fd_write_kernel(int dir, const char *path, const char *text, struct err *err);
