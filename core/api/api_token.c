@@ -132,13 +132,14 @@ static void answer(struct api_call *c, struct object *sa, struct json *body, con
 {
     struct json *meta = json_ensure_object(c->a, body, "metadata"), *status = json_object(c->a);
     int64_t seconds = json_get_int(json_get(body, "spec"), "expirationSeconds", TOKEN_DEFAULT_S);
-    char when[TIMEFMT_BYTES];
+    char when[TIMEFMT_BYTES], uid[UUID_BYTES];
 
-    timefmt_rfc3339(when, json_get_int(claims, "iat", 0) + seconds);
+    env_uuid(c->api->env, uid);              /* of the request, which is an object like others */
     json_set_str(c->a, body, "kind", "TokenRequest");
     json_set_str(c->a, body, "apiVersion", "authentication.k8s.io/v1");
     json_set_str(c->a, meta, "name", object_name(sa));
     json_set_str(c->a, meta, "namespace", object_ns(sa));
+    json_set_str(c->a, meta, "uid", uid);
     timefmt_rfc3339(when, json_get_int(claims, "iat", 0));
     json_set_str(c->a, meta, "creationTimestamp", when);
     timefmt_rfc3339(when, json_get_int(claims, "iat", 0) + seconds);

@@ -96,6 +96,7 @@ TEST(token)
 
     ANSWERS(r, 201);
     EXPECT_STR(fix_str(r, "kind"), "TokenRequest");
+    EXPECT_EQ(strlen(fix_str(r, "metadata.uid")), 36);
     snprintf(token, sizeof(token), "%s", fix_str(r, "status.token"));
     EXPECT(strlen(token) > 100);
     ask.token = token;
