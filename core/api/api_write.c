@@ -153,9 +153,15 @@ static int pretend(struct api_call *c, const struct kind *kind, struct json *tre
     return 0;
 }
 
-static int taken(struct api_call *c, const char *name)
+static int taken(struct api_call *c, const struct kind *kind, const char *name)
 {
-    return api_fail(c, status_exists(c->a, c->route.kind, name));
+    struct object *there = api_lookup(c->api, kind, c->route.ns, name);
+    struct status *s = status_exists(c->a, c->route.kind, name);
+
+    if (there && json_path_str(object_tree(there, c->a), "metadata.deletionTimestamp"))
+        s->message = arena_printf(c->a, "object is being deleted: %s", s->message);
+    object_unref(there);
+    return api_fail(c, s);
 }
 
 /* One try: 0 stored, 1 the name is taken, -1 answered. */
@@ -200,7 +206,7 @@ static int create_tree(struct api_call *c, const struct kind *kind, struct json 
         if (result <= 0)
             break;
         if (!generated || i == API_NAME_TRIES - 1)
-            return taken(c, text_of(json_get(copy, "metadata"), "name"));
+            return taken(c, kind, text_of(json_get(copy, "metadata"), "name"));
     }
     if (result == 0)
         c->code = 201;

@@ -92,7 +92,7 @@ static void check_strategy(struct causes *c, const struct rules_path *p, const s
                    "supported values: \"Recreate\", \"RollingUpdate\"");
     else if (str_eq(type, "Recreate") && rolling)
         rules_forbidden(c, RULES_AT(p, "rollingUpdate"),
-                        "may not be specified when strategy `type` is 'Recreate");
+                        "may not be specified when strategy `type` is 'Recreate'");
     else if (str_eq(type, "RollingUpdate") && !rolling)
         rules_required(c, RULES_AT(p, "rollingUpdate"),
                        "this should be defaulted and never be nil");
