@@ -1,0 +1,312 @@
+/* parent.c -- roles as children: what they are given, their ends and their new starts. */
+#include "cmd/parent.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "cmd/notify.h"
+#include "core/base/check.h"
+#include "core/base/fd.h"
+#include "core/base/log.h"
+#include "core/loop/child.h"
+
+#define AGAIN_MIN_MS 20                  /* until a role that ended is started again; doubles */
+#define AGAIN_MAX_MS 10000
+#define STEADY_MS 10000                  /* having run so long, the next failure is a first one */
+#define END_MS 15000                     /* roles may take this long to end */
+#define END_PODS_MS 150000               /* with their pods */
+#define OOM_SCORE "-999"
+#define IMPATIENT_MS 1000                /* a signal so long after the first one kills the roles */
+
+struct parent_role {
+    struct parent *parent;
+    enum role_id id;
+    bool wanted, ready;
+    struct child *child;
+    struct loop_timer again;
+    int64_t wait_ms, started_ms;
+    int fds[PARENT_FDS];                 /* given to it and its successors */
+};
+
+struct parent {
+    struct parent_opts o;
+    struct loop *loop;
+    struct parent_role roles[ROLE_MAX];
+    struct loop_io on_signal;
+    struct loop_timer deadline;
+    int signals;
+    bool ready, stopping, stop_pods, kill;
+    int64_t stopping_ms;
+};
+
+/* --- one role */
+
+static int send_secret(struct parent_role *pr, enum role_pem id, struct err *err)
+{
+    const struct parent_opts *o = &pr->parent->o;
+    const char *text = o->secret(o->ctx, pr->id, id);
+    _cleanup_buf_ struct buf b = BUF_INIT;
+    int result;
+
+    if (!text)
+        return 0;
+    buf_chr(&b, (char)id);
+    buf_str(&b, text);
+    result = child_send(pr->child, ROLE_PEM, b.p, b.len, NULL, 0, err);
+    explicit_bzero(b.p, b.len);
+    return result;
+}
+
+static int send_secrets(struct parent_role *pr, struct err *err)
+{
+    for (int i = 0; i < ROLE_PEM_MAX; i++)
+        if (send_secret(pr, (enum role_pem)i, err) < 0)
+            return -1;
+    return 0;
+}
+
+static void role_start(struct parent_role *pr);
+static void parent_step(struct parent *p);
+
+static void on_again(struct loop_timer *t)
+{
+    role_start(container_of(t, struct parent_role, again));
+}
+
+static void role_again(struct parent_role *pr)
+{
+    struct parent *p = pr->parent;
+    int64_t ran_ms = loop_now_ms(p->loop) - pr->started_ms;
+
+    pr->wait_ms = ran_ms >= STEADY_MS || !pr->wait_ms ? AGAIN_MIN_MS : pr->wait_ms * 2;
+    if (pr->wait_ms > AGAIN_MAX_MS)
+        pr->wait_ms = AGAIN_MAX_MS;
+    loop_timer_set(p->loop, &pr->again, pr->wait_ms, on_again);
+}
+
+static void on_exit_role(struct child *c, int status, int sig, void *ctx)
+{
+    struct parent_role *pr = ctx;
+    struct parent *p = pr->parent;
+
+    pr->child = child_free(c);
+    pr->ready = false;
+    if (p->stopping) {
+        if (status != 0)
+            log_warn("role ended badly", "which=%s status=%d", role_rows[pr->id].verb, status);
+        parent_step(p);
+        return;
+    }
+    role_again(pr);
+    log_error("role ended", "which=%s status=%d signal=%d restart_ms=%lld", role_rows[pr->id].verb,
+              status, sig, (long long)pr->wait_ms);
+}
+
+static void on_role_msg(struct child *c, struct imsg *m, void *ctx)
+{
+    struct parent_role *pr = ctx;
+
+    (void)c;
+    if (m->type != ROLE_READY)
+        return;
+    pr->ready = true;
+    parent_step(pr->parent);
+}
+
+static int role_spawn(struct parent_role *pr, struct err *err)
+{
+    struct child_opts opts = {
+        .verb = role_rows[pr->id].verb, .env = (const char *const *)environ,
+        .fds = { pr->fds[0], pr->fds[1], -1 }, .on_msg = on_role_msg, .on_exit = on_exit_role,
+        .ctx = pr,
+    };
+    _cleanup_buf_ struct buf config = BUF_INIT;
+
+    if (child_start(&pr->child, pr->parent->loop, &opts, err) < 0)
+        return -1;
+    config_write(&config, pr->parent->o.config);
+    if (child_send(pr->child, ROLE_CONFIG, config.p, config.len, NULL, 0, err) < 0 ||
+        send_secrets(pr, err) < 0)
+        return -1;
+    return child_send(pr->child, ROLE_GO, NULL, 0, NULL, 0, err);
+}
+
+static void role_start(struct parent_role *pr)
+{
+    struct err err = ERR_INIT;
+
+    pr->started_ms = loop_now_ms(pr->parent->loop);
+    if (role_spawn(pr, &err) == 0)
+        return;
+    log_error("role not started", "which=%s error=%s", role_rows[pr->id].verb, err.msg);
+    pr->child = child_free(pr->child);
+    role_again(pr);
+}
+
+/* --- all roles: they start together, as the API's socket is there already and connections wait in
+ * it; they end in order: the node, which may have states to tell, before the API */
+
+static bool stop_role(struct parent_role *pr)
+{
+    struct parent *p = pr->parent;
+
+    loop_timer_del(&pr->again);
+    if (!pr->child)
+        return false;
+    if (pr->wanted) {                    /* not told yet */
+        pr->wanted = false;
+        if (p->stop_pods && pr->id == ROLE_NODE)
+            (void)child_send(pr->child, ROLE_STOP_PODS, NULL, 0, NULL, 0, NULL);
+        (void)child_kill(pr->child, SIGTERM, NULL);
+    }
+    if (p->kill)
+        (void)child_kill(pr->child, SIGKILL, NULL);
+    return true;
+}
+
+static void stop_step(struct parent *p)
+{
+    bool left = stop_role(&p->roles[ROLE_NODE]);
+
+    if (left && !p->kill)
+        return;
+    left = stop_role(&p->roles[ROLE_DNS]) || left;
+    left = stop_role(&p->roles[ROLE_CONTROL]) || left;
+    if (!left)
+        loop_stop(p->loop);
+}
+
+static void parent_step(struct parent *p)
+{
+    bool all = true;
+
+    if (p->stopping) {
+        stop_step(p);
+        return;
+    }
+    for (size_t i = 0; i < ROLE_MAX; i++) {
+        struct parent_role *pr = &p->roles[i];
+
+        all = all && (!pr->wanted || pr->ready);
+        if (pr->wanted && !pr->child && !loop_timer_is_set(&pr->again))
+            role_start(pr);
+    }
+    if (!all || p->ready)
+        return;
+    p->ready = true;
+    p->o.on_ready(p->o.ctx, loop_now_ms(p->loop) - p->o.begun_ms);
+    notify_state("READY=1\nSTATUS=ready");
+    (void)malloc_trim(0);
+}
+
+static void on_deadline(struct loop_timer *t)
+{
+    struct parent *p = container_of(t, struct parent, deadline);
+
+    log_warn("roles do not end", "killing=true");
+    p->kill = true;
+    stop_step(p);
+}
+
+static void on_signal(struct loop_io *io, unsigned events)
+{
+    struct parent *p = container_of(io, struct parent, on_signal);
+    struct signalfd_siginfo info;
+
+    (void)events;
+    if (read(p->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
+        return;
+    if (!p->stopping) {
+        p->stopping = true;
+        p->stopping_ms = loop_now_ms(p->loop);
+        p->stop_pods = p->o.config->stop_pods || info.ssi_signo == SIGUSR1;
+        log_info("stopping", "pods=%s", p->stop_pods ? "stop" : "go-on");
+        notify_state("STOPPING=1");
+        loop_timer_set(p->loop, &p->deadline, p->stop_pods ? END_PODS_MS : END_MS, on_deadline);
+    } else if (loop_now_ms(p->loop) - p->stopping_ms >= IMPATIENT_MS) {
+        log_warn("asked again", "killing=true");
+        p->kill = true;
+    }
+    stop_step(p);
+}
+
+/* --- the whole */
+
+static int take_signals(struct parent *p, struct err *err)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGUSR1);
+    check(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    p->signals = signalfd(-1, &set, SFD_CLOEXEC);
+    if (p->signals < 0)
+        return err_sys(err, "signals");
+    return 0;
+}
+
+int parent_new(struct parent **out, const struct parent_opts *opts, struct err *err)
+{
+    _cleanup_(parent_freep) struct parent *p = NEW(struct parent);
+
+    p->o = *opts;
+    p->signals = -1;
+    for (size_t i = 0; i < ROLE_MAX; i++)
+        p->roles[i] = (struct parent_role){ .parent = p, .id = (enum role_id)i,
+                                            .fds = { -1, -1 } };
+    if (take_signals(p, err) < 0)
+        return -1;
+    /* As the kubelet's: short of memory, the kernel looks elsewhere first. Containers get their
+     * own. */
+    (void)fd_write_kernel(AT_FDCWD, "/proc/self/oom_score_adj", OOM_SCORE, NULL);
+    if (loop_new(&p->loop, env_real(), err) < 0 ||
+        loop_io_add(p->loop, &p->on_signal, p->signals, LOOP_READ, on_signal, err) < 0)
+        return -1;
+    *out = TAKE(p);
+    return 0;
+}
+
+struct parent *parent_free(struct parent *p)
+{
+    if (!p)
+        return NULL;
+    loop_io_del(&p->on_signal);
+    loop_timer_del(&p->deadline);
+    for (size_t i = 0; i < ROLE_MAX; i++) {
+        loop_timer_del(&p->roles[i].again);
+        child_free(p->roles[i].child);
+    }
+    loop_free(p->loop);
+    fd_close(p->signals);
+    return mem_free(p);
+}
+
+struct loop *parent_loop(struct parent *p)
+{
+    return p->loop;
+}
+
+void parent_want(struct parent *p, enum role_id id, int fd0, int fd1)
+{
+    p->roles[id].wanted = true;
+    p->roles[id].fds[0] = fd0;
+    p->roles[id].fds[1] = fd1;
+}
+
+void parent_go(struct parent *p)
+{
+    parent_step(p);
+}
+
+void parent_run(struct parent *p)
+{
+    loop_run(p->loop);
+    log_info("stopped", "pods=%s", p->stop_pods ? "stopped" : "go-on");
+}

@@ -1,0 +1,37 @@
+/* cmd/parent.h -- the process above the roles: starts them, watches them, starts them again when
+ * they end, and ends them in order. One thread, no request.
+ *
+ *   parent_new --parent_want...--> parent_go --all ready--> "is ready"
+ *   SIGTERM, SIGINT (containers go on), SIGUSR1 (pods too) --> roles end, parent_run returns
+ */
+#ifndef CMD_PARENT_H
+#define CMD_PARENT_H
+
+#include "cmd/config.h"
+#include "cmd/role.h"
+
+#define PARENT_FDS 2                     /* descriptors given to a role */
+
+struct parent;
+
+struct parent_opts {
+    const struct config *config;         /* given to the roles; borrowed */
+    int64_t begun_ms;
+    /* The secret of this kind, if the role may know it; else NULL. */
+    const char *(*secret)(void *ctx, enum role_id role, enum role_pem id);
+    void (*on_ready)(void *ctx, int64_t ms);         /* all that is wanted is there; once */
+    void *ctx;
+};
+
+/* Takes the signals and a place in the queue of the kernel's OOM killer. */
+int parent_new(struct parent **out, const struct parent_opts *opts, struct err *err);
+struct parent *parent_free(struct parent *p);        /* kills what is left */
+CLEANUP_DEFINE(struct parent, parent_free)
+struct loop *parent_loop(struct parent *p);
+/* The role is to run, with these descriptors (-1: none); they stay the caller's. */
+void parent_want(struct parent *p, enum role_id id, int fd0, int fd1);
+void parent_go(struct parent *p);                    /* starts what is wanted */
+/* Until it was told to end and all roles have ended. */
+void parent_run(struct parent *p);
+
+#endif
