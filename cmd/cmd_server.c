@@ -3,7 +3,7 @@
 
 #include <unistd.h>
 
-#include "cmd/config.h"
+#include "cmd/config_args.h"
 #include "cmd/parent.h"
 #include "cmd/prepare.h"
 #include "core/base/log.h"
@@ -85,12 +85,19 @@ static const char intro[] =
     "  inro server &\n"
     "  KUBECONFIG=/etc/inro/inro.yaml kubectl get nodes\n";
 
+static void on_unknown_arg(const char *what, void *ctx)
+{
+    (void)ctx;
+    log_warn("flag without meaning here", "flag=--%s", what);
+}
+
 int cmd_server(int argc, char **argv)
 {
     struct server s = { .prepared = { .api = -1, .dns_udp = -1, .dns_tcp = -1 },
                         .begun_ms = env_mono_ms(env_real()) };
     struct config_input in = { .command = CONFIG_SERVER, .argc = argc, .argv = argv,
                                .env = environ };
+    struct config_args args;
     struct err err = ERR_INIT;
 
     if (config_parse(&s.config, &in, &err) < 0)
@@ -106,6 +113,7 @@ int cmd_server(int argc, char **argv)
              s.config->data_dir);
     for (unsigned i = 0; i < s.config->ignored.n; i++)
         log_warn("flag without meaning here", "flag=--%s", s.config->ignored.v[i]);
+    (void)config_args(&args, s.config, on_unknown_arg, NULL, NULL);
     if (begin(&s, &err) < 0) {
         server_deinit(&s);
         return cmd_fail("server", err.msg);

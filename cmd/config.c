@@ -72,6 +72,15 @@ const struct config_flag config_flags[] = {
     { "stop-pods", 0, CONFIG_BOOL, S, AT(stop_pods), NULL, NULL,
       "end all pods when the server is told to stop (default: they go on)", NULL, false },
 
+    { "kube-apiserver-arg", 0, CONFIG_LIST, S, AT(kube_apiserver_arg), NULL, "NAME=VALUE",
+      "setting of the API with upstream's name: default-not-ready-toleration-seconds, "
+      "default-unreachable-toleration-seconds, event-ttl", NULL, false },
+    { "kube-controller-manager-arg", 0, CONFIG_LIST, S, AT(kube_controller_manager_arg), NULL,
+      "NAME=VALUE", "of the controllers: node-monitor-grace-period, node-startup-grace-period",
+      NULL, false },
+    { "kubelet-arg", 0, CONFIG_LIST, S, AT(kubelet_arg), NULL, "NAME=VALUE",
+      "of the node: max-pods", NULL, false },
+
     { "log-level", 0, CONFIG_TEXT, ST, AT(log_level), "info", "LEVEL",
       "debug, info, warn or error", config_check_level, false },
     { "log-format", 0, CONFIG_TEXT, ST, AT(log_format), "text", "FORMAT",
@@ -94,9 +103,6 @@ const struct config_flag config_flags[] = {
     { "help", 'h', CONFIG_BOOL, ~0u, AT(help), NULL, NULL, "this text", NULL, true },
 
     /* k3s's flags that ask for what is always so here, or for parts that are not there. */
-    { "kubelet-arg", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
-    { "kube-apiserver-arg", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
-    { "kube-controller-manager-arg", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
     { "kube-scheduler-arg", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
     { "kube-proxy-arg", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
     { "kube-cloud-controller-manager-arg", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
@@ -144,7 +150,7 @@ static bool config_is_bool(const struct config_flag *f)
 
 /* --- sources */
 
-struct config_args { const struct config_input *in; int at; struct arena *a; };
+struct config_argv { const struct config_input *in; int at; struct arena *a; };
 
 /* The first mention in a source replaces what weaker sources said, the next ones add to it. */
 static void add(struct config_entries *out, const struct config_flag *f, const char *value,
@@ -157,7 +163,7 @@ static void add(struct config_entries *out, const struct config_flag *f, const c
     vec_push(out, ((struct config_entry){ f, value, source, again }));
 }
 
-static int flag_unknown(const struct config_args *x, const char *arg, struct err *err)
+static int flag_unknown(const struct config_argv *x, const char *arg, struct err *err)
 {
     const char *near = arg[1] == '-' ? config_flag_near(arg + 2, x->in->command) : NULL;
     int len = (int)strcspn(arg, "=");
@@ -176,7 +182,7 @@ static const struct config_flag *flag_of_letter(unsigned command, char letter)
     return NULL;
 }
 
-static int flag_value(struct config_args *x, const struct config_flag *f, const char *rest,
+static int flag_value(struct config_argv *x, const struct config_flag *f, const char *rest,
                       const char **out, struct err *err)
 {
     const char *arg = x->in->argv[x->at];
@@ -193,7 +199,7 @@ static int flag_value(struct config_args *x, const struct config_flag *f, const 
 }
 
 /* "--name", "--name=value", "--name value", "-n value", "-nvalue". */
-static int flag_read(struct config_args *x, struct config_entries *out, struct err *err)
+static int flag_read(struct config_argv *x, struct config_entries *out, struct err *err)
 {
     const char *arg = x->in->argv[x->at], *eq = strchr(arg, '='), *rest = NULL, *value = NULL;
     const struct config_flag *f;
@@ -220,7 +226,7 @@ static int args_read(struct config_entries *out, struct config_list *operands, s
                      const struct config_input *in, struct err *err)
 {
     const char **v = arena_alloc(a, (size_t)(in->argc + 1) * sizeof(*v));
-    struct config_args x = { .in = in, .at = 1, .a = a };
+    struct config_argv x = { .in = in, .at = 1, .a = a };
     bool only_operands = false;
     unsigned n = 0;
 

@@ -48,6 +48,8 @@ struct config {
     struct config_list node_label, node_taint;
     /* The cluster. */
     const char *cluster_cidr, *service_cidr, *node_port_range, *cluster_dns, *cluster_domain;
+    /* NAME=VALUE with upstream's names: config_args.h reads them. */
+    struct config_list kube_apiserver_arg, kube_controller_manager_arg, kubelet_arg;
     /* What runs. */
     struct config_list disable;
     bool disable_agent, disable_scheduler, disable_controller_manager, stop_pods;

@@ -1,5 +1,5 @@
 /* config_check.c -- whether the value of a flag makes sense, and which name was probably meant. */
-#include "cmd/config.h"
+#include "cmd/config_args.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -197,12 +197,15 @@ int config_check_whole(struct config *c, struct err *err)
         { "--cluster-domain", offsetof(struct config, cluster_domain) },
         { "--log-level", offsetof(struct config, log_level) },
     };
+    struct config_args args;
 
     for (size_t i = 0; i < ARRAY_LEN(needed); i++)
         if (str_empty(*(const char *const *)((const char *)c + needed[i].at)))
             return err_set(err, ERR_INVALID, "%s must not be empty", needed[i].flag);
     if (c->https_listen_port == 0)
         return err_set(err, ERR_INVALID, "--https-listen-port must not be empty");
+    if (config_args(&args, c, NULL, NULL, err) < 0)
+        return -1;
     return check_networks(c, err);
 }
 

@@ -1,6 +1,7 @@
 /* deciders.c -- what is not disabled, started on one loop. */
 #include "cmd/deciders.h"
 
+#include "cmd/config_args.h"
 #include "core/control/control.h"
 #include "core/sched/sched.h"
 
@@ -16,7 +17,13 @@ static int start_control(struct deciders *d, struct api *api, const struct confi
                          const char *root_ca_pem, struct err *err)
 {
     struct control_opts opts = { .root_ca_pem = root_ca_pem, .cluster_cidr = c->cluster_cidr };
+    struct config_args args;
 
+    if (config_args(&args, c, NULL, NULL, err) < 0)
+        return -1;
+    opts.node_grace_ms = args.node_grace_ms;
+    opts.node_startup_grace_ms = args.node_startup_grace_ms;
+    opts.event_ttl_ms = args.event_ttl_ms;
     if (api_client_new(&d->control_client, api, d->loop, "system:kube-controller-manager", err) < 0)
         return -1;
     return control_new(&d->control, d->control_client, &opts, err);

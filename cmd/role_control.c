@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "cmd/config_args.h"
 #include "cmd/deciders.h"
 #include "cmd/plugins.h"
 #include "cmd/prepare.h"
@@ -86,7 +87,13 @@ static int make_api(struct control_role *c, struct err *err)
                                   (int)config->https_listen_port),
     };
     struct slice key = role_pem(r, ROLE_SA_KEY);
+    struct admit_settings admit;
+    struct config_args args;
 
+    if (config_args(&args, config, NULL, NULL, err) < 0)
+        return -1;
+    admit = (struct admit_settings){ args.not_ready_toleration_s, args.unreachable_toleration_s };
+    opts.admit = &admit;
     if (prepare_has_dns(config))
         opts.cluster_dns = config->cluster_dns;
     config_node_ports(config, &opts.node_port_min, &opts.node_port_max);

@@ -2,6 +2,7 @@
 #include "cmd/role.h"
 
 #include "cmd/box/box.h"
+#include "cmd/config_args.h"
 #include "cmd/listen.h"
 #include "cmd/prepare.h"
 #include "core/base/log.h"
@@ -50,7 +51,10 @@ static int start_node(struct node_role *n, struct err *err)
 {
     const struct role *r = n->role;
     const struct config *c = r->config;
+    struct config_args args;
 
+    if (config_args(&args, c, NULL, NULL, err) < 0)
+        return -1;
     n->applets = box_names();
     n->opts = (struct node_opts){
         .name = c->node_name, .ip = c->node_ip, .data_dir = c->data_dir, .run_dir = c->run_dir,
@@ -61,6 +65,7 @@ static int start_node(struct node_role *n, struct err *err)
         .labels = c->node_label.v, .taints = c->node_taint.v,
         .cert_pem = role_pem(r, ROLE_CERT), .key_pem = role_pem(r, ROLE_KEY),
         .client_ca_pem = role_pem(r, ROLE_CLIENT_CA), .applets = n->applets,
+        .pods_max = (unsigned)args.max_pods,
     };
     return node_new(&n->node, r->loop, n->client, n->jobs, &n->opts, err);
 }

@@ -26,6 +26,8 @@ int api_new(struct api **out, const struct api_opts *opts, struct err *err)
     api->advertise = mem_strdup(opts->advertise);
     api->cluster_dns = mem_strdup(opts->cluster_dns);
     api->lua = opts->lua;
+    api->admit = opts->admit ? *opts->admit
+                             : (struct admit_settings){ ADMIT_TOLERATION_S, ADMIT_TOLERATION_S };
     api->lookup = (struct admit_lookup){ .get = lookup, .ctx = api };
     list_init(&api->watches);
     if (api_alloc_new(&api->alloc, opts, err) < 0 || api_node_link_new(&api->nodes, opts,

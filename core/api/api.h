@@ -27,6 +27,7 @@
 struct api;
 
 struct admit_lua;                           /* plugins/admit/admit_lua.h */
+struct admit_settings;                      /* plugins/admit/admit.h */
 
 struct api_opts {
     struct loop *loop;                      /* the HTTP requests' loop */
@@ -39,6 +40,7 @@ struct api_opts {
     const char *issuer;                     /* of service-account tokens */
     const struct crypto_key *sa_key;        /* signs them; borrowed for the life of the api */
     struct admit_lua *lua;                  /* plugins of others; borrowed; NULL: none */
+    const struct admit_settings *admit;     /* plugins/admit/admit.h; copied; NULL: as upstream */
     /* Identity towards nodes (logs, exec, ...), PEM; copied. */
     const char *node_ca_pem, *node_cert_pem, *node_key_pem;
     const char *cluster_dns;                /* of kube-system/kube-dns; NULL: no such Service */

@@ -104,6 +104,7 @@ struct api {
     struct api_node_link *nodes;            /* api_connect.c */
     struct admit_lookup lookup;
     struct admit_lua *lua;                  /* borrowed; NULL: no plugins */
+    struct admit_settings admit;
     struct list watches;                    /* open HTTP watches, on loop */
     struct map *tokens;                     /* api_token.c: proven ones, on loop */
     /* api_http.c: memory goes back after much work */

@@ -293,7 +293,7 @@ static int admit(struct api_call *c, struct object *o)
 {
     struct admit_request r = {
         .a = c->a, .env = c->api->env, .lookup = &c->api->lookup,
-        .lua = c->api->lua, .verb = ADMIT_DELETE,
+        .lua = c->api->lua, .settings = &c->api->admit, .verb = ADMIT_DELETE,
         .kind = object_kind(o), .subresource = "", .ns = object_ns(o), .name = object_name(o),
         .user = c->user.name, .old = object_tree(o, c->a), .warnings = &c->warnings,
     };

@@ -317,8 +317,7 @@ static int admit_and_validate(struct update *u)
                              .dry_run = c->opt.dry_run, .warnings = &c->warnings };
     struct admit_request r = {
         .a = c->a, .env = c->api->env, .lookup = &c->api->lookup,
-        .lua = c->api->lua, .verb = ADMIT_UPDATE,
-            .kind = u->store,
+        .lua = c->api->lua, .settings = &c->api->admit, .verb = ADMIT_UPDATE, .kind = u->store,
         .subresource = sub, .ns = c->route.ns, .name = c->route.name, .user = c->user.name,
         .object = u->new_tree, .old = u->old_tree, .dry_run = c->opt.dry_run,
             .warnings = &c->warnings,

@@ -108,7 +108,7 @@ static struct admit_request admit_request(struct api_call *c, const struct kind 
 {
     return (struct admit_request){
         .a = c->a, .env = c->api->env, .lookup = &c->api->lookup,
-        .lua = c->api->lua,
+        .lua = c->api->lua, .settings = &c->api->admit,
         .verb = old ? ADMIT_UPDATE : ADMIT_CREATE, .kind = kind,
         .subresource = c->route.sub ? c->route.sub->name : "", .ns = c->route.ns,
         .name = text_of(json_get(tree, "metadata"), "name"), .user = c->user.name,

@@ -503,6 +503,10 @@ int control_new(struct control **out, struct client *client, const struct contro
     c->opts.cluster_cidr = mem_strdup(opts->cluster_cidr);
     if (!c->opts.node_grace_ms)
         c->opts.node_grace_ms = CONTROL_NODE_GRACE_MS;
+    if (!c->opts.node_startup_grace_ms)
+        c->opts.node_startup_grace_ms = CONTROL_NODE_STARTUP_MS;
+    if (!c->opts.event_ttl_ms)
+        c->opts.event_ttl_ms = CONTROL_EVENT_TTL_MS;
     list_init(&c->passes);
     list_init(&c->ears);
     c->by_node = podnode_new();

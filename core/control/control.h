@@ -12,7 +12,9 @@
 
 #include "core/client/client.h"
 
-#define CONTROL_NODE_GRACE_MS 40000      /* without a renewed lease: the node is Unknown */
+#define CONTROL_NODE_GRACE_MS 50000      /* without a renewed lease: the node is Unknown */
+#define CONTROL_NODE_STARTUP_MS 60000    /* the same for a node that never posted a status */
+#define CONTROL_EVENT_TTL_MS 3600000     /* Events are kept so long after they last happened */
 #define CONTROL_NODE_PREFIX 24           /* of one node's pod CIDR */
 
 struct control;
@@ -21,6 +23,8 @@ struct control_opts {
     const char *root_ca_pem;             /* published as ConfigMap kube-root-ca.crt; NULL: not */
     const char *cluster_cidr;            /* nodes' pod CIDRs are cut from it; NULL: none are */
     int64_t node_grace_ms;               /* 0: CONTROL_NODE_GRACE_MS */
+    int64_t node_startup_grace_ms;       /* 0: CONTROL_NODE_STARTUP_MS */
+    int64_t event_ttl_ms;                /* 0: CONTROL_EVENT_TTL_MS */
 };
 
 /* Lives on the client's loop. Texts are copied. */

@@ -1,9 +1,7 @@
-/* eventttl.c: Events are kept for an hour after they last happened. */
+/* eventttl.c: Events are kept for a while after they last happened. */
 #include "core/control/control_impl.h"
 
 #include "gen/views.h"
-
-#define EVENT_TTL_S 3600
 
 static int64_t last_s(const struct object *event)
 {
@@ -21,9 +19,10 @@ static int64_t last_s(const struct object *event)
 
 static int64_t left_s(const struct controller *c, const struct object *event)
 {
-    int64_t left = last_s(event) + EVENT_TTL_S - control_now_s(c->control);
+    int64_t ttl = c->control->opts.event_ttl_ms / 1000;
+    int64_t left = last_s(event) + ttl - control_now_s(c->control);
 
-    return left > EVENT_TTL_S ? EVENT_TTL_S : left;      /* of a time in the future */
+    return left > ttl ? ttl : left;      /* of a time in the future */
 }
 
 static void on_event(struct controller *c, struct object *before, struct object *after)

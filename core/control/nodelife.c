@@ -12,7 +12,6 @@
 #include "core/control/podstate.h"
 #include "gen/views.h"
 
-#define NODE_STARTUP_GRACE_MS 60000      /* of a node that never posted a status */
 #define NODE_EVICT_MS 10000              /* between two nodes that begin to be evicted */
 #define NODE_EVICT_LARGE_MS 100000       /* when most of a large cluster is away */
 #define NODE_LARGE 50
@@ -367,7 +366,8 @@ static void reconcile(struct pass *p)
 
     if (!node)
         return;
-    grace = condition(node, "Ready") ? p->c->control->opts.node_grace_ms : NODE_STARTUP_GRACE_MS;
+    grace = condition(node, "Ready") ? p->c->control->opts.node_grace_ms
+                                     : p->c->control->opts.node_startup_grace_ms;
     left = health_of(p->c, p->name)->seen_ms + grace - now_ms(p->c);
     if (!str_eq(ready_status(node), "Unknown") && left <= 0) {
         mark_unknown(p, node);

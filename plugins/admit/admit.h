@@ -21,6 +21,10 @@ struct admit_lookup {
 
 struct admit_lua;                       /* admit_lua.h */
 
+/* What the cluster's owner may set otherwise. */
+struct admit_settings { int64_t not_ready_s, unreachable_s; };   /* tolerations of all pods */
+#define ADMIT_TOLERATION_S 300
+
 struct admit_request {
     struct arena *a;
     const struct env *env;
@@ -36,6 +40,7 @@ struct admit_request {
     bool dry_run;
     struct codec_notes *warnings;
     struct admit_lua *lua;              /* plugins of others, after our own; NULL: none */
+    const struct admit_settings *settings;
 };
 
 /* NULL: go on. Else the refusal, to be answered as it is. */

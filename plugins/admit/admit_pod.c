@@ -5,7 +5,6 @@
 /* of both built-in classes, and of pods without a class */
 #define PREEMPT "PreemptLowerPriority"
 #define TOKEN_SECONDS 3607
-#define TOLERATION_SECONDS 300
 
 static struct status *forbid(const struct admit_request *r, const char *why)
 {
@@ -206,21 +205,23 @@ static bool tolerates(const struct json *list, const char *key)
 
 struct status *admit_tolerations(const struct admit_request *r)
 {
-    static const char *const keys[] = { "node.kubernetes.io/not-ready",
-                                        "node.kubernetes.io/unreachable" };
+    const struct { const char *key; int64_t s; } rows[] = {
+        { "node.kubernetes.io/not-ready", r->settings->not_ready_s },
+        { "node.kubernetes.io/unreachable", r->settings->unreachable_s },
+    };
     struct json *spec = json_ensure_object(r->a, r->object, "spec"),
         *list = json_get(spec, "tolerations");
 
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct json *t;
 
-        if (tolerates(list, keys[i]))
+        if (tolerates(list, rows[i].key))
             continue;
         t = json_object(r->a);
-        json_set_str(r->a, t, "key", keys[i]);
+        json_set_str(r->a, t, "key", rows[i].key);
         json_set_str(r->a, t, "operator", "Exists");
         json_set_str(r->a, t, "effect", "NoExecute");
-        json_set_int(r->a, t, "tolerationSeconds", TOLERATION_SECONDS);
+        json_set_int(r->a, t, "tolerationSeconds", rows[i].s);
         list = json_ensure_array(r->a, spec, "tolerations");
         json_append(r->a, list, t);
     }

@@ -1,5 +1,5 @@
 /* The sources of a configuration: flags, environment, files; their order, their errors. */
-#include "cmd/config.h"
+#include "cmd/config_args.h"
 
 #include "core/base/fd.h"
 #include "tests/harness/test.h"
@@ -223,11 +223,59 @@ TEST(k3s_flags_without_meaning)
     struct config *c;
 
     EXPECT_OK(parse(&c, &g, &err), &err);
-    EXPECT_EQ(c->ignored.n, 3);
+    EXPECT_EQ(c->ignored.n, 2);
     EXPECT_STR(c->ignored.v[0], "flannel-backend");
-    EXPECT_STR(c->ignored.v[1], "kubelet-arg");
-    EXPECT_STR(c->ignored.v[2], "selinux");
+    EXPECT_STR(c->ignored.v[1], "selinux");
     config_free(c);
+}
+
+static void note_unknown(const char *what, void *ctx)
+{
+    buf_fmt(ctx, "%s ", what);
+}
+
+TEST(settings_of_upstreams_components)
+{
+    struct given g = { .args = { "--kubelet-arg=max-pods=7", "--kubelet-arg=--v=2",
+                                 "--kube-controller-manager-arg=node-monitor-grace-period=1m2s",
+                                 "--kube-apiserver-arg=default-unreachable-toleration-seconds=0",
+                                 "--kube-apiserver-arg=event-ttl=10m" } };
+    struct buf unknown = BUF_INIT;
+    struct config_args args;
+    struct err err = ERR_INIT;
+    struct config *c;
+
+    EXPECT_OK(parse(&c, &g, &err), &err);
+    EXPECT_OK(config_args(&args, c, note_unknown, &unknown, &err), &err);
+    EXPECT_EQ(args.max_pods, 7);
+    EXPECT_EQ(args.node_grace_ms, 62000);
+    EXPECT_EQ(args.node_startup_grace_ms, 60000);
+    EXPECT_EQ(args.unreachable_toleration_s, 0);
+    EXPECT_EQ(args.not_ready_toleration_s, 300);
+    EXPECT_EQ(args.event_ttl_ms, 600000);
+    EXPECT_STR(unknown.p, "kubelet-arg=v ");
+    buf_deinit(&unknown);
+    config_free(c);
+}
+
+TEST(bad_settings_are_named)
+{
+    static const char *const bad[][2] = {
+        { "--kubelet-arg=max-pods=0", "--kubelet-arg max-pods" },
+        { "--kubelet-arg=max-pods", "--kubelet-arg max-pods" },
+        { "--kube-controller-manager-arg=node-monitor-grace-period=5",
+          "--kube-controller-manager-arg node-monitor-grace-period" },
+        { "--kube-controller-manager-arg=node-monitor-grace-period=999ms", "1 to 86400 seconds" },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct given g = { .args = { bad[i][0] } };
+        struct err err = ERR_INIT;
+        struct config *c;
+
+        EXPECT_EQ(parse(&c, &g, &err), -1);
+        EXPECT(strstr(err.msg, bad[i][1]));
+    }
 }
 
 TEST(to_another_process_and_back)

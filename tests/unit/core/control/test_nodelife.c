@@ -82,7 +82,7 @@ TEST(silent_node_is_unknown)
         fake_client_pass(b.f, &b.env, 5000, 500);
     }
     EXPECT_STR(ready(&b, "n1"), "True KubeletReady");
-    for (int i = 0; i < 7; i++) {                        /* 35 s */
+    for (int i = 0; i < 9; i++) {                        /* 45 s, after 5 */
         renew(&b, "n2");
         fake_client_pass(b.f, &b.env, 5000, 500);
     }

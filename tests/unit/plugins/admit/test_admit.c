@@ -34,8 +34,10 @@ static struct object *get(void *ctx, const struct kind *kind, const char *ns, co
 
 static struct admit_request request(struct world *w, const struct kind *kind, const char *text)
 {
+    static const struct admit_settings settings = { 300, 7 };
     struct admit_request r = { .a = w->a, .env = env_real(), .lookup = &w->lookup,
-                               .verb = ADMIT_CREATE, .kind = kind, .subresource = "", .ns = "ns",
+                               .settings = &settings, .verb = ADMIT_CREATE, .kind = kind,
+                               .subresource = "", .ns = "ns",
                                .name = "x", .user = "u" };
 
     w->lookup = (struct admit_lookup){ .get = get, .ctx = w };
@@ -96,6 +98,10 @@ TEST(pod)
     EXPECT_EQ(json_get_int(spec, "priority", -1), 0);
     EXPECT_STR(json_get_str(spec, "preemptionPolicy"), "PreemptLowerPriority");
     EXPECT_EQ(json_len(json_get(spec, "tolerations")), 2);
+    EXPECT_EQ(json_get_int(json_at(json_get(spec, "tolerations"), 0), "tolerationSeconds", -1),
+              300);
+    EXPECT_EQ(json_get_int(json_at(json_get(spec, "tolerations"), 1), "tolerationSeconds", -1),
+              7);
     EXPECT_EQ(json_len(json_get(spec, "volumes")), 1);
     c = json_at(json_get(spec, "containers"), 0);
     EXPECT_STR(json_get_str(json_at(json_get(c, "volumeMounts"), 0), "mountPath"),
