@@ -8,6 +8,7 @@ int cmd_image(int argc, char **argv);
 int cmd_kubectl(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
 int cmd_plugin(int argc, char **argv);
+int cmd_restore(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_later(int argc, char **argv);        /* what this release does not have yet */
 

@@ -4,6 +4,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/config.h"
+#include "cmd/data_dir.h"
 #include "cmd/progress.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
@@ -206,7 +207,8 @@ static int run(struct image_cmd *x, const struct image_verb *verb, struct err *e
     _cleanup_(mem_freep) char *dir = NULL;
     int result;
 
-    if (config_derive(x->config, err) < 0)
+    if (config_derive(x->config, err) < 0 ||
+        data_dir_check(x->config->data_dir, &data_dir_ours, err) < 0)
         return -1;
     dir = mem_printf("%s/images", x->config->data_dir);
     if (image_store_open(&x->store, dir, env_real(), err) < 0)

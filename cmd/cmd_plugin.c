@@ -15,6 +15,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/config.h"
+#include "cmd/data_dir.h"
 #include "core/base/fd.h"
 #include "core/base/log.h"
 #include "core/base/yaml.h"
@@ -218,12 +219,16 @@ static int test(int n, char **files)
 
 static int list(const char *data_dir)
 {
+    struct err err = ERR_INIT;
     _cleanup_(mem_freep) char *path = mem_printf("%s/plugins", data_dir);
     _cleanup_(admit_lua_freep) struct admit_lua *l = NULL;
     struct admit_lua_row row;
     unsigned failed;
-    int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int dir;
 
+    if (data_dir_check(data_dir, &data_dir_ours, &err) < 0)
+        return cmd_fail("plugin", err.msg);
+    dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return cmd_fail("plugin", errno == ENOENT ? "there is no folder of plugins: start a server "
                                                     "first, or name its --data-dir"

@@ -22,6 +22,7 @@ static const struct command commands[] = {
     { "kubectl", cmd_kubectl, "run kubectl with this cluster's kubeconfig" },
     { "stop", cmd_stop, "end a server, with --all also its pods and every trace" },
     { "plugin", cmd_plugin, "list Lua plugins, and test them against fixtures" },
+    { "restore", cmd_restore, "go back to the data before a newer version's migration" },
     { "version", cmd_version, "print the version" },
     { "agent", cmd_later, NULL },
     { "token", cmd_later, NULL },

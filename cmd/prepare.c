@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd_lock.h"
+#include "cmd/data_dir.h"
 #include "cmd/kubeconfig.h"
 #include "cmd/listen.h"
 #include "cmd/role.h"
@@ -34,7 +35,9 @@ static int make_dirs(const struct config *c, struct err *err)
         return -1;
     if (make_dir(c->data_dir, "--data-dir", err) < 0)
         return -1;
-    return cmd_lock_take(c->data_dir, "--data-dir", err);
+    if (cmd_lock_take(c->data_dir, "--data-dir", err) < 0)
+        return -1;
+    return data_dir_open(c->data_dir, &data_dir_ours, err);
 }
 
 /* A user namespace may not know the user: the role stays who it is then (role.c). */

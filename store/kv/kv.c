@@ -335,3 +335,8 @@ int kv_backup(struct kv *kv, const char *path, struct err *err)
         *err = copy.err;
     return err_wrap(err, "backup to %s", path);
 }
+
+int kv_copy(const char *from, const char *to, struct err *err)
+{
+    return kv_sqlite_copy(from, to, err) < 0 ? err_wrap(err, "copy the store") : 0;
+}

@@ -80,5 +80,7 @@ void kv_commit_wait(struct kv *kv, struct kv_commit *c);
 int64_t kv_revision(const struct kv *kv);            /* newest published; any thread */
 /* An online copy into a new file (ERR_EXISTS); blocks, while commits go on. For job threads. */
 int kv_backup(struct kv *kv, const char *path, struct err *err);
+/* The same of a store that nobody has open, whatever the version of its tables. */
+int kv_copy(const char *from, const char *to, struct err *err);
 
 #endif

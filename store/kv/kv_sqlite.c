@@ -213,9 +213,8 @@ static int kv_sqlite_prepare(struct kv_sqlite *s, struct err *err)
     return 0;
 }
 
-int kv_sqlite_open(struct kv_sqlite **out, const char *path, struct err *err)
+static int kv_sqlite_open_db(struct kv_sqlite *s, const char *path, struct err *err)
 {
-    _cleanup_(kv_sqlite_closep) struct kv_sqlite *s = NEW(struct kv_sqlite);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     int rc;
 
@@ -224,8 +223,16 @@ int kv_sqlite_open(struct kv_sqlite **out, const char *path, struct err *err)
     rc = sqlite3_open_v2(path, &s->db, flags, NULL);
     if (rc != SQLITE_OK)
         return kv_sqlite_error(s->db, rc, path, err);
-    if (kv_sqlite_setup_db(s, err) < 0 || kv_sqlite_check_schema(s, err) < 0 ||
-        kv_sqlite_prepare(s, err) < 0)
+    return kv_sqlite_setup_db(s, err) < 0 ? err_wrap(err, "%s", path) : 0;
+}
+
+int kv_sqlite_open(struct kv_sqlite **out, const char *path, struct err *err)
+{
+    _cleanup_(kv_sqlite_closep) struct kv_sqlite *s = NEW(struct kv_sqlite);
+
+    if (kv_sqlite_open_db(s, path, err) < 0)
+        return -1;
+    if (kv_sqlite_check_schema(s, err) < 0 || kv_sqlite_prepare(s, err) < 0)
         return err_wrap(err, "%s", path);
     *out = TAKE(s);
     return 0;
@@ -459,4 +466,22 @@ struct kv_sqlite_backup *kv_sqlite_backup_free(struct kv_sqlite_backup *b)
         (void)unlink(b->path);
     mem_free(b->path);
     return mem_free(b);
+}
+
+int kv_sqlite_copy(const char *from, const char *to, struct err *err)
+{
+    _cleanup_(kv_sqlite_closep) struct kv_sqlite *s = NEW(struct kv_sqlite);
+    _cleanup_(kv_sqlite_backup_freep) struct kv_sqlite_backup *b = NULL;
+    int64_t app;
+
+    if (access(from, F_OK) < 0)             /* opening would make it */
+        return err_sys(err, "%s", from);
+    if (kv_sqlite_open_db(s, from, err) < 0 ||
+        kv_sqlite_number(s->db, "PRAGMA application_id", &app, err) < 0)
+        return -1;
+    if (app != KV_SQLITE_APP_ID)
+        return err_set(err, ERR_CORRUPT, "%s: a data base of another program", from);
+    if (kv_sqlite_backup_new(&b, s, to, err) < 0)
+        return -1;
+    return kv_sqlite_backup_step(b, -1, err);
 }

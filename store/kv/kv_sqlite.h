@@ -61,5 +61,8 @@ int kv_sqlite_backup_new(struct kv_sqlite_backup **out, struct kv_sqlite *s, con
 int kv_sqlite_backup_step(struct kv_sqlite_backup *b, int pages, struct err *err);
 /* Removes the file when it was not done. */
 struct kv_sqlite_backup *kv_sqlite_backup_free(struct kv_sqlite_backup *b);
+CLEANUP_DEFINE(struct kv_sqlite_backup, kv_sqlite_backup_free)
+/* A whole file, whose tables may be of any version. */
+int kv_sqlite_copy(const char *from, const char *to, struct err *err);
 
 #endif

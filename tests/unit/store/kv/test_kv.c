@@ -191,6 +191,30 @@ TEST(backup)
     kv_close(kv);
 }
 
+/* Also of one whose tables are of another version; a missing one is not made. */
+TEST(copy_of_a_store_at_rest)
+{
+    struct seen seen = { 0 };
+    struct kv *kv = open_kv("r.db", &seen);
+    struct err err = ERR_INIT;
+    char from[256], to[256];
+
+    EXPECT_EQ(put(kv, "a", "1", KV_ANY, NULL), ERR_NONE);
+    snprintf(from, sizeof(from), "%s/r.db", test_tmpdir());
+    snprintf(to, sizeof(to), "%s/s.db", test_tmpdir());
+    EXPECT_ERR(kv_copy(from, to, &err), &err, ERR_UNAVAILABLE);      /* it is in use */
+    kv_close(kv);
+    EXPECT_OK(kv_copy(from, to, &err), &err);
+    EXPECT_ERR(kv_copy(from, to, &err), &err, ERR_EXISTS);
+    seen = (struct seen){ 0 };
+    kv = open_kv("s.db", &seen);
+    EXPECT_EQ(seen.loaded, 1);
+    kv_close(kv);
+    snprintf(from, sizeof(from), "%s/none.db", test_tmpdir());
+    EXPECT_EQ(kv_copy(from, to, &err), -1);
+    EXPECT_EQ(access(from, F_OK), -1);
+}
+
 TEST(a_file_that_is_no_data_base)
 {
     struct seen seen = { 0 };
