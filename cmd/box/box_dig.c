@@ -21,7 +21,8 @@ struct dig {
 
 static const char *rcode_name(int rcode)
 {
-    static const char *const names[] = { "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED" };
+    static const char *const names[] = { "NOERROR",  "FORMERR", "SERVFAIL",
+                                         "NXDOMAIN", "NOTIMP",  "REFUSED" };
 
     return rcode < (int)ARRAY_LEN(names) ? names[rcode] : "RESERVED";
 }
@@ -59,7 +60,8 @@ static void show_records(const struct box_dns_answer *a, size_t from, size_t to,
     }
 }
 
-static void show(const struct dig *d, const struct box_dns_answer *a, long long ms, const char *server)
+static void show(const struct dig *d, const struct box_dns_answer *a, long long ms,
+                 const char *server)
 {
     size_t answers = a->counts[1] < a->n ? a->counts[1] : a->n;
     char text[1024];
@@ -71,19 +73,22 @@ static void show(const struct dig *d, const struct box_dns_answer *a, long long 
         }
         return;
     }
-    printf(";; ->>HEADER<<- opcode: QUERY, status: %s, id: %u\n;; flags:%s%s%s%s; QUERY: %u, ANSWER: %u, "
-           "AUTHORITY: %u, ADDITIONAL: %u\n", rcode_name(a->rcode), a->id, a->flags >> 15 ? " qr" : "",
-           a->flags & 0x400 ? " aa" : "", a->flags & 0x100 ? " rd" : "", a->flags & 0x80 ? " ra" : "",
-           a->counts[0], a->counts[1], a->counts[2], a->counts[3]);
+    printf(";; ->>HEADER<<- opcode: QUERY, status: %s, id: %u\n;; flags:%s%s%s%s; QUERY: %u, "
+           "ANSWER: %u, "
+           "AUTHORITY: %u, ADDITIONAL: %u\n",
+           rcode_name(a->rcode), a->id, a->flags >> 15 ? " qr" : "", a->flags & 0x400 ? " aa" : "",
+           a->flags & 0x100 ? " rd" : "", a->flags & 0x80 ? " ra" : "", a->counts[0], a->counts[1],
+           a->counts[2], a->counts[3]);
     printf("\n;; QUESTION SECTION:\n;%s%s\t\tIN\t%s\n", d->name, str_ends(d->name, ".") ? "" : ".",
            box_dns_type_name(d->type));
     show_records(a, 0, answers, "ANSWER");
     show_records(a, answers, a->n, "AUTHORITY");
-    printf("\n;; Query time: %lld msec\n;; SERVER: %s#%d\n;; MSG SIZE  rcvd: %zu\n", ms, server, d->port,
-           a->len);
+    printf("\n;; Query time: %lld msec\n;; SERVER: %s#%d\n;; MSG SIZE  rcvd: %zu\n", ms, server,
+           d->port, a->len);
 }
 
-static int ask(struct dig *d, struct sockaddr_storage *server, const char *server_text, struct err *err)
+static int ask(struct dig *d, struct sockaddr_storage *server, const char *server_text,
+               struct err *err)
 {
     _cleanup_(mem_freep) uint8_t *packet = mem_alloc(65536);
     int64_t from = box_now_ms();
@@ -129,7 +134,8 @@ static int parse_args(struct dig *d, int argc, char **argv)
             if (!reverse_name(d->name, sizeof(d->name), argv[++i]))
                 return box_usage(argv, "bad address \"%s\"", argv[i]);
             d->type = BOX_DNS_PTR;
-        } else if (strcmp(arg, "-p") == 0 && i + 1 < argc && str_to_i64(argv[i + 1], 1, 65535, &n, NULL) == 0) {
+        } else if (strcmp(arg, "-p") == 0 && i + 1 < argc &&
+                   str_to_i64(argv[i + 1], 1, 65535, &n, NULL) == 0) {
             d->port = (int)n;
             i++;
         } else if (strcmp(arg, "-t") == 0 && i + 1 < argc && box_dns_type(argv[i + 1])) {

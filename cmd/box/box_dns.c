@@ -1,4 +1,5 @@
-/* box_dns.c -- DNS messages and resolv.conf. Lengths come from the network: each is checked where it is used. */
+/* box_dns.c -- DNS messages and resolv.conf. Lengths come from the network: each is checked where
+ * it is used. */
 #include "cmd/box/box_dns.h"
 
 #include <arpa/inet.h>
@@ -125,7 +126,8 @@ void box_dns_conf_read(struct box_dns_conf *out)
 {
     _cleanup_buf_ struct buf text = BUF_INIT;
     struct err err = ERR_INIT;
-    const char *p = fd_read_file(&text, -100, "/etc/resolv.conf", 65536, &err) < 0 || !text.p ? "" : text.p;
+    const char *p =
+        fd_read_file(&text, -100, "/etc/resolv.conf", 65536, &err) < 0 || !text.p ? "" : text.p;
 
     box_dns_conf_parse(out, p);
 }
@@ -148,7 +150,8 @@ static void put16(uint8_t *p, uint16_t v)
     p[1] = (uint8_t)v;
 }
 
-int box_dns_question(uint8_t out[512], uint16_t id, const char *name, uint16_t type, struct err *err)
+int box_dns_question(uint8_t out[512], uint16_t id, const char *name, uint16_t type,
+                     struct err *err)
 {
     struct slice rest = slice_of(name), part;
     size_t at = 12;
@@ -279,7 +282,8 @@ static void show_txt(char *out, size_t size, const struct box_dns_record *r)
     }
 }
 
-void box_dns_show(char *out, size_t size, const struct box_dns_answer *a, const struct box_dns_record *r)
+void box_dns_show(char *out, size_t size, const struct box_dns_answer *a,
+                  const struct box_dns_record *r)
 {
     size_t at = (size_t)(r->data - a->packet);
     char name[BOX_DNS_NAME] = "?", second[BOX_DNS_NAME] = "?";
@@ -305,7 +309,8 @@ void box_dns_show(char *out, size_t size, const struct box_dns_answer *a, const 
         break;
     case BOX_DNS_SRV:
         if (r->len > 6 && box_dns_name(name, a->packet, a->len, at + 6) >= 0)
-            snprintf(out, size, "%u %u %u %s", get16(r->data), get16(r->data + 2), get16(r->data + 4), name);
+            snprintf(out, size, "%u %u %u %s", get16(r->data), get16(r->data + 2),
+                     get16(r->data + 4), name);
         break;
     case BOX_DNS_SOA:
         n = name_bytes(a->packet, a->len, at);
@@ -337,8 +342,8 @@ static int wait_for(int fd, short events, int64_t until)
     return left > 0 && poll(&p, 1, (int)left) > 0 ? 0 : -1;
 }
 
-static ssize_t ask_udp(uint8_t *packet, const struct sockaddr_storage *server, const uint8_t *q, int q_len,
-                       int64_t until)
+static ssize_t ask_udp(uint8_t *packet, const struct sockaddr_storage *server, const uint8_t *q,
+                       int q_len, int64_t until)
 {
     _cleanup_fd_ int fd = socket(server->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     ssize_t n;
@@ -357,8 +362,8 @@ static ssize_t ask_udp(uint8_t *packet, const struct sockaddr_storage *server, c
     return -1;
 }
 
-static ssize_t ask_tcp(uint8_t *packet, const struct sockaddr_storage *server, const uint8_t *q, int q_len,
-                       int64_t until)
+static ssize_t ask_tcp(uint8_t *packet, const struct sockaddr_storage *server, const uint8_t *q,
+                       int q_len, int64_t until)
 {
     _cleanup_fd_ int fd = socket(server->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     uint8_t head[2];
@@ -367,7 +372,8 @@ static ssize_t ask_tcp(uint8_t *packet, const struct sockaddr_storage *server, c
 
     put16(head, (uint16_t)q_len);
     if (fd < 0 || connect(fd, (const struct sockaddr *)server, addr_len(server)) < 0 ||
-        send(fd, head, 2, MSG_NOSIGNAL | MSG_MORE) != 2 || send(fd, q, (size_t)q_len, MSG_NOSIGNAL) != q_len)
+        send(fd, head, 2, MSG_NOSIGNAL | MSG_MORE) != 2 ||
+        send(fd, q, (size_t)q_len, MSG_NOSIGNAL) != q_len)
         return -1;
     while (have < want) {
         if (wait_for(fd, POLLIN, until) < 0)
@@ -386,8 +392,9 @@ static ssize_t ask_tcp(uint8_t *packet, const struct sockaddr_storage *server, c
     return (ssize_t)have;
 }
 
-int box_dns_ask(struct box_dns_answer *out, uint8_t packet[65536], const struct sockaddr_storage *server,
-                const char *name, uint16_t type, int64_t timeout_ms, struct err *err)
+int box_dns_ask(struct box_dns_answer *out, uint8_t packet[65536],
+                const struct sockaddr_storage *server, const char *name, uint16_t type,
+                int64_t timeout_ms, struct err *err)
 {
     int64_t until = box_now_ms() + timeout_ms;
     uint8_t q[512];

@@ -1,4 +1,5 @@
-/* box_fetch.c -- gets one URL over HTTP/1.1 and prints its body: what probes, scripts and tests ask with. */
+/* box_fetch.c -- gets one URL over HTTP/1.1 and prints its body: what probes, scripts and tests ask
+ * with. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -79,13 +80,13 @@ static int send_request(struct fetch *f, const struct url *u, struct err *err)
     bool port = strcmp(u->port, "80") != 0, six = strchr(u->host, ':') != NULL;
     bool has_host = false;
 
-    buf_fmt(&b, "%s %s%.*s HTTP/1.1\r\n", method, *u->path == '/' ? "" : "/", (int)strcspn(u->path, "#"),
-            u->path);
+    buf_fmt(&b, "%s %s%.*s HTTP/1.1\r\n", method, *u->path == '/' ? "" : "/",
+            (int)strcspn(u->path, "#"), u->path);
     for (size_t i = 0; i < f->n_headers; i++)
         has_host = has_host || strncasecmp(f->headers[i], "host:", 5) == 0;
     if (!has_host)
-        buf_fmt(&b, "Host: %s%s%s%s%s\r\n", six ? "[" : "", u->host, six ? "]" : "", port ? ":" : "",
-                port ? u->port : "");
+        buf_fmt(&b, "Host: %s%s%s%s%s\r\n", six ? "[" : "", u->host, six ? "]" : "",
+                port ? ":" : "", port ? u->port : "");
     buf_str(&b, "User-Agent: inro-box\r\nAccept: */*\r\nConnection: close\r\n");
     for (size_t i = 0; i < f->n_headers; i++)
         buf_fmt(&b, "%s\r\n", f->headers[i]);
@@ -189,7 +190,8 @@ static int read_answer(struct fetch *f, struct err *err)
         printf("%s\r\n", head);
     if (f->status_only)
         printf("%d\n", status);
-    if (status == 204 || status == 304 || (f->method && strcmp(f->method, "HEAD") == 0) || f->status_only)
+    if (status == 204 || status == 304 || (f->method && strcmp(f->method, "HEAD") == 0) ||
+        f->status_only)
         return status;
     value = head_value(head, "transfer-encoding");
     if (value && strncasecmp(value, "chunked", 7) == 0) {

@@ -230,8 +230,13 @@ static void stat_format(const char *f, const char *path, const struct stat *st)
         case 'i': printf("%llu", (unsigned long long)st->st_ino); break;
         case 'h': printf("%lu", (unsigned long)st->st_nlink); break;
         case 'Y': printf("%lld", (long long)st->st_mtime); break;
-        case 'F': fputs(S_ISDIR(st->st_mode) ? "directory" : S_ISLNK(st->st_mode) ? "symbolic link" :
-                        S_ISREG(st->st_mode) ? "regular file" : "special file", stdout); break;
+        case 'F':
+            fputs(S_ISDIR(st->st_mode)   ? "directory"
+                  : S_ISLNK(st->st_mode) ? "symbolic link"
+                  : S_ISREG(st->st_mode) ? "regular file"
+                                         : "special file",
+                  stdout);
+            break;
         default: putchar(*f);
         }
     }
@@ -241,7 +246,8 @@ static void stat_format(const char *f, const char *path, const struct stat *st)
 int box_files_stat(int argc, char **argv)
 {
     struct box_opts o = { .argc = argc, .argv = argv, .letters = "c:L" };
-    const char *format = "  File: %n\n  Size: %s\t%F\nAccess: %a/%A  Uid: %u  Gid: %g\n Inode: %i\tLinks: %h";
+    const char *format =
+        "  File: %n\n  Size: %s\t%F\nAccess: %a/%A  Uid: %u  Gid: %g\n Inode: %i\tLinks: %h";
     bool follow = false;
     int c, status = 0;
 

@@ -65,7 +65,8 @@ static const char *header_of(const char *head, const char *end, const char *name
 {
     size_t len = strlen(name);
 
-    for (const char *line = head; (line = memchr(line, '\n', (size_t)(end - line))) && ++line < end;)
+    for (const char *line = head;
+         (line = memchr(line, '\n', (size_t)(end - line))) && ++line < end;)
         if ((size_t)(end - line) > len && strncasecmp(line, name, len) == 0 && line[len] == ':')
             return line + len + 1 + strspn(line + len + 1, " \t");
     return NULL;
@@ -89,7 +90,8 @@ static int request_parse(struct http_request *r, const struct buf *in)
     if (header_of(in->p, end, "transfer-encoding") || r->body > REQUEST_BYTES_MAX)
         return -1;
     value = header_of(in->p, end, "connection");
-    r->keep = value ? strncasecmp(value, r->http10 ? "keep-alive" : "close", 5) == 0 ? r->http10 : !r->http10
+    r->keep = value ? strncasecmp(value, r->http10 ? "keep-alive" : "close", 5) == 0 ? r->http10
+                                                                                     : !r->http10
                     : !r->http10;
     r->expects = header_of(in->p, end, "expect") != NULL;
     return in->len >= r->head + r->body ? 1 : 0;
@@ -105,9 +107,17 @@ static bool path_is(const char *path, const char *want)
 static const char *status_text(int status)
 {
     static const struct { int status; const char *text; } all[] = {
-        { 200, "OK" }, { 201, "Created" }, { 204, "No Content" }, { 301, "Moved Permanently" },
-        { 302, "Found" }, { 400, "Bad Request" }, { 403, "Forbidden" }, { 404, "Not Found" },
-        { 429, "Too Many Requests" }, { 500, "Internal Server Error" }, { 503, "Service Unavailable" },
+        { 200, "OK" },
+        { 201, "Created" },
+        { 204, "No Content" },
+        { 301, "Moved Permanently" },
+        { 302, "Found" },
+        { 400, "Bad Request" },
+        { 403, "Forbidden" },
+        { 404, "Not Found" },
+        { 429, "Too Many Requests" },
+        { 500, "Internal Server Error" },
+        { 503, "Service Unavailable" },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
@@ -117,7 +127,8 @@ static const char *status_text(int status)
 }
 
 /* Fills body; returns the status. */
-static int answer_body(struct server *s, struct conn *c, const struct http_request *r, struct buf *body)
+static int answer_body(struct server *s, struct conn *c, const struct http_request *r,
+                       struct buf *body)
 {
     char name[HOST_NAME_MAX + 1] = "";
     int status = 200;
@@ -133,7 +144,8 @@ static int answer_body(struct server *s, struct conn *c, const struct http_reque
         status = (int)strtol(r->path + 8, NULL, 10);
         status = status >= 200 && status <= 599 ? status : 400;
         buf_fmt(body, "%d\n", status);
-    } else if (path_is(r->path, "/") || str_starts(r->path, "/delay/") || path_is(r->path, "/hostname")) {
+    } else if (path_is(r->path, "/") || str_starts(r->path, "/delay/") ||
+               path_is(r->path, "/hostname")) {
         gethostname(name, sizeof(name));
         buf_fmt(body, "%s\n", s->text ? s->text : name);
     } else {
@@ -164,7 +176,8 @@ static void answer(struct server *s, struct conn *c, const struct http_request *
 /* Answers what is complete, one at a time. */
 static void conn_think(struct server *s, struct conn *c)
 {
-    static const char bad[] = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    static const char bad[] =
+        "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     struct http_request r;
     int known;
@@ -177,7 +190,8 @@ static void conn_think(struct server *s, struct conn *c)
     } else if (known < 0) {
         buf_str(&c->out, bad);
         c->closing = true;
-    } else if (c->in.len && memmem(c->in.p, c->in.len, "\r\n\r\n", 4) && r.expects && c->in.len == r.head) {
+    } else if (c->in.len && memmem(c->in.p, c->in.len, "\r\n\r\n", 4) && r.expects &&
+               c->in.len == r.head) {
         buf_str(&c->out, go_on);
     }
 }
@@ -240,7 +254,9 @@ static int server_poll(struct server *s, struct pollfd *p)
         bool due = c->out.len > 0 && now >= c->answer_at;
         int64_t until = c->out.len > 0 && !due ? c->answer_at : c->idle_at;
 
-        p[i] = (struct pollfd){ .fd = c->fd, .events = (short)((c->out.len ? 0 : POLLIN) | (due ? POLLOUT : 0)) };
+        p[i] =
+            (struct pollfd){ .fd = c->fd,
+                             .events = (short)((c->out.len ? 0 : POLLIN) | (due ? POLLOUT : 0)) };
         until = until > now ? until - now : 0;
         wait = wait < 0 || until < wait ? until : wait;
     }

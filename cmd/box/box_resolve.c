@@ -1,4 +1,5 @@
-/* box_resolve.c -- a host's addresses: numbers, /etc/hosts, then name servers with search list and ndots, as libc does. */
+/* box_resolve.c -- a host's addresses: numbers, /etc/hosts, then name servers with search list and
+ * ndots, as libc does. */
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
@@ -79,8 +80,8 @@ static void add_records(struct box_addrs *out, const struct box_dns_answer *a)
 }
 
 /* One whole name at the servers in turn: 0 answered (maybe with nothing), -1 nobody answers. */
-static int ask_all(struct box_addrs *out, const struct box_dns_conf *c, const char *name, int64_t until,
-                   struct err *err)
+static int ask_all(struct box_addrs *out, const struct box_dns_conf *c, const char *name,
+                   int64_t until, struct err *err)
 {
     static const uint16_t kinds[] = { BOX_DNS_A, BOX_DNS_AAAA };
     uint8_t *packet = mem_alloc(65536);
@@ -157,7 +158,8 @@ int box_resolve(struct box_addrs *out, const char *host, int64_t timeout_ms, str
 static int dial_one(const struct sockaddr_storage *to, int64_t until, struct err *err)
 {
     _cleanup_fd_ int fd = socket(to->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    socklen_t len = to->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    socklen_t len =
+        to->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     int64_t left = until - box_now_ms();
     struct pollfd p = { .fd = fd, .events = POLLOUT };
     socklen_t code_len = sizeof(int);

@@ -43,8 +43,8 @@ int box_tar(int argc, char **argv);
 int box_sh(int argc, char **argv);
 
 /* --- box_resolve.c: connections by name */
-/* Resolves (/etc/hosts, then the servers of /etc/resolv.conf with search list and ndots) and connects to the first
- * address that answers. Returns the socket. */
+/* Resolves (/etc/hosts, then the servers of /etc/resolv.conf with search list and ndots) and
+ * connects to the first address that answers. Returns the socket. */
 int box_dial(const char *host, const char *port, int64_t timeout_ms, struct err *err);
 
 #define BOX_ADDRS_MAX 16

@@ -276,8 +276,8 @@ static void run_input(struct sh *s)
         if (!more_text(s, &text))
             break;
         need = false;
-        while (s->flow == SH_GO && at < text.len && (r = eval_one(s, (struct slice){ text.p, text.len }, &at, &need,
-                                                                  false)) > 0)
+        while (s->flow == SH_GO && at < text.len &&
+               (r = eval_one(s, (struct slice){ text.p, text.len }, &at, &need, false)) > 0)
             ;
         caught[SIGINT] = 0;
         if (s->flow == SH_EXIT)

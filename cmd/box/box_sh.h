@@ -26,8 +26,22 @@
 #define SH_TEXT_BYTES_MAX (4u << 20)     /* a script */
 #define SH_DEPTH_MAX 200                 /* of functions, sources and nested commands */
 
-enum sh_kind { SH_CMD, SH_PIPE, SH_AND, SH_OR, SH_NOT, SH_SEQ, SH_BG, SH_IF, SH_LOOP, SH_FOR, SH_CASE,
-               SH_GROUP, SH_SUB, SH_FUNC };
+enum sh_kind {
+    SH_CMD,
+    SH_PIPE,
+    SH_AND,
+    SH_OR,
+    SH_NOT,
+    SH_SEQ,
+    SH_BG,
+    SH_IF,
+    SH_LOOP,
+    SH_FOR,
+    SH_CASE,
+    SH_GROUP,
+    SH_SUB,
+    SH_FUNC
+};
 
 enum sh_redir_op { SH_IN, SH_OUT, SH_APPEND, SH_BOTH, SH_DUP, SH_HERE };
 
@@ -57,9 +71,10 @@ struct sh_node {
     struct sh_redir *redirs;
 };
 
-/* The next complete command at *at: 1 found (*at behind it), 0 only blanks left, -1 error: ERR_UNAVAILABLE when more
- * text would help. */
-int box_sh_parse(struct sh_node **out, struct arena *a, struct slice text, size_t *at, struct err *err);
+/* The next complete command at *at: 1 found (*at behind it), 0 only blanks left, -1 error:
+ * ERR_UNAVAILABLE when more text would help. */
+int box_sh_parse(struct sh_node **out, struct arena *a, struct slice text, size_t *at,
+                 struct err *err);
 
 struct sh_var { char *value; bool exported, fixed; };
 struct sh_func { struct arena *arena; struct sh_node *body; };
@@ -90,11 +105,14 @@ void box_sh_unset(struct sh *s, const char *name);
 void box_sh_export(struct sh *s, const char *name);
 char **box_sh_environ(struct sh *s, struct arena *a);
 bool box_sh_is_name(const char *p, size_t len);
-int box_sh_eval(struct sh *s, struct slice text);                        /* parses and runs all of it */
+/* parses and runs all of it */
+int box_sh_eval(struct sh *s, struct slice text);
 void box_sh_error(struct sh *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 _Noreturn void box_sh_exit(struct sh *s, int status);
-void box_sh_traps(struct sh *s);                                         /* runs those whose signal came */
-void box_sh_trap_signal(int sig, int how);                               /* 0 default, 1 ignore, 2 note it */
+/* runs those whose signal came */
+void box_sh_traps(struct sh *s);
+/* 0 default, 1 ignore, 2 note it */
+void box_sh_trap_signal(int sig, int how);
 
 /* --- box_sh_expand.c; results live in the arena */
 typedef VEC(char *) sh_fields;

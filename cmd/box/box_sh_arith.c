@@ -27,7 +27,8 @@ static int find_op(const char *p)
     for (int i = 0; i < (int)ARRAY_LEN(ops); i++) {
         size_t len = strlen(ops[i].text);
 
-        if (strncmp(p, ops[i].text, len) == 0 && !(p[len] == '=' && ops[i].level != 6 && len == 1 && p[0] != '<' && p[0] != '>'))
+        if (strncmp(p, ops[i].text, len) == 0 &&
+            !(p[len] == '=' && ops[i].level != 6 && len == 1 && p[0] != '<' && p[0] != '>'))
             return i;
     }
     return -1;

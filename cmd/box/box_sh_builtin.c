@@ -1,4 +1,5 @@
-/* box_sh_builtin.c -- commands that must run in the shell, and small ones for which a process would be waste. */
+/* box_sh_builtin.c -- commands that must run in the shell, and small ones for which a process would
+ * be waste. */
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -132,7 +133,8 @@ static int do_set(struct sh *s, int argc, char **argv)
     int i = 1;
 
     while (argc == 1 && map_next(s->vars, &at, &key, &value))
-        printf("%s='%s'\n", key, ((struct sh_var *)value)->value ? ((struct sh_var *)value)->value : "");
+        printf("%s='%s'\n", key,
+               ((struct sh_var *)value)->value ? ((struct sh_var *)value)->value : "");
     for (; i < argc && (argv[i][0] == '-' || argv[i][0] == '+') && argv[i][1]; i++) {
         if (strcmp(argv[i], "--") == 0)
             break;
@@ -153,7 +155,8 @@ static int do_set(struct sh *s, int argc, char **argv)
 
         for (size_t k = 0; k < n; k++)
             args[k] = mem_strdup(argv[i + dashes + (int)k]);
-        s->args = args;                      /* the former belong to the caller or to an earlier set */
+        /* the former belong to the caller or to an earlier set */
+        s->args = args;
         s->n_args = n;
     }
     return 0;
@@ -302,8 +305,9 @@ static int do_wait(struct sh *s, int argc, char **argv)
 static int signal_number(const char *name)
 {
     static const struct { const char *name; int number; } all[] = {
-        { "EXIT", 0 }, { "HUP", SIGHUP }, { "INT", SIGINT }, { "QUIT", SIGQUIT }, { "TERM", SIGTERM },
-        { "USR1", SIGUSR1 }, { "USR2", SIGUSR2 }, { "PIPE", SIGPIPE }, { "ALRM", SIGALRM },
+        { "EXIT", 0 },       { "HUP", SIGHUP },   { "INT", SIGINT },
+        { "QUIT", SIGQUIT }, { "TERM", SIGTERM }, { "USR1", SIGUSR1 },
+        { "USR2", SIGUSR2 }, { "PIPE", SIGPIPE }, { "ALRM", SIGALRM },
     };
 
     if (str_starts(name, "SIG"))

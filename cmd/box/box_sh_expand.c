@@ -1,5 +1,5 @@
-/* box_sh_expand.c -- from a raw word to fields. Each letter of the result has a mark: where it came from decides
- * whether it may split a field or be part of a pattern. */
+/* box_sh_expand.c -- from a raw word to fields. Each letter of the result has a mark: where it came
+ * from decides whether it may split a field or be part of a pattern. */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -140,8 +140,8 @@ static size_t name_len(const char *p, size_t len)
 }
 
 /* ${x%pattern} and its three brothers. */
-static void put_trimmed(struct out *o, const char *value, const char *op, size_t op_len, const char *pattern,
-                        bool quoted)
+static void put_trimmed(struct out *o, const char *value, const char *op, size_t op_len,
+                        const char *pattern, bool quoted)
 {
     size_t len = strlen(value), best = len + 1;
     bool longest = op_len == 2, suffix = op[0] == '%';
@@ -228,7 +228,8 @@ static void put_braced(struct out *o, const char *p, size_t len, bool quoted)
         return;
     }
     if (n < len)
-        op.len = 1 + (n + 1 < len && (op.p[0] == ':' || ((op.p[0] == '%' || op.p[0] == '#') && op.p[1] == op.p[0])));
+        op.len = 1 + (n + 1 < len && (op.p[0] == ':' ||
+                                      ((op.p[0] == '%' || op.p[0] == '#') && op.p[1] == op.p[0])));
     word = (struct slice){ op.p + op.len, len - n - op.len };
     if (op.len == 0) {
         if (!value && o->s->unset_error) {
@@ -356,7 +357,8 @@ static void expand(struct out *o, const char *p, size_t len, bool quoted)
                 break;
             }
             end = piece_end(p, at, len);
-            if (end - at != 4 || strncmp(p + at, "\"$@\"", 4) != 0)      /* without arguments: no field */
+            /* without arguments: no field */
+            if (end - at != 4 || strncmp(p + at, "\"$@\"", 4) != 0)
                 o->some = true;
             if (p[at] == '\'')
                 put(o, p + at + 1, end - at - 2, QUOTED);
@@ -387,7 +389,8 @@ static char *as_pattern(struct arena *a, const char *text, const char *mark, siz
     size_t n = 0;
 
     for (size_t i = 0; i < len; i++) {
-        if ((mark[i] == QUOTED && strchr("*?[]\\", text[i])) || (mark[i] != QUOTED && text[i] == '\\'))
+        if ((mark[i] == QUOTED && strchr("*?[]\\", text[i])) ||
+            (mark[i] != QUOTED && text[i] == '\\'))
             out[n++] = '\\';
         out[n++] = text[i];
     }
@@ -483,7 +486,8 @@ static void split(struct out *o, sh_fields *out)
 /* ~ and ~/path */
 static const char *tilde(struct out *o, const char *raw)
 {
-    const char *home = raw[0] == '~' && (!raw[1] || raw[1] == '/') ? box_sh_get(o->s, "HOME") : NULL;
+    const char *home =
+        raw[0] == '~' && (!raw[1] || raw[1] == '/') ? box_sh_get(o->s, "HOME") : NULL;
 
     if (!home)
         return raw;

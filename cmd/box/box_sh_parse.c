@@ -259,8 +259,10 @@ static bool take_redir(struct parser *p, struct sh_redir ***tail)
     from = p->at;
     while (isdigit(peek(p, 0)))
         p->at++;
-    for (i = 0; i < ARRAY_LEN(ops) && strncmp(p->s + p->at, ops[i].text,
-                                              p->at + strlen(ops[i].text) <= p->len ? strlen(ops[i].text) : 99); i++)
+    for (i = 0; i < ARRAY_LEN(ops) &&
+                strncmp(p->s + p->at, ops[i].text,
+                        p->at + strlen(ops[i].text) <= p->len ? strlen(ops[i].text) : 99);
+         i++)
         ;
     if (p->at >= p->len || i == ARRAY_LEN(ops) || p->at - from > 3) {
         p->at = from;
@@ -304,7 +306,8 @@ static void take_redirs(struct parser *p, struct sh_node *n)
 
 /* --- commands */
 
-static struct sh_node *node(struct parser *p, enum sh_kind kind, struct sh_node *a, struct sh_node *b)
+static struct sh_node *node(struct parser *p, enum sh_kind kind, struct sh_node *a,
+                            struct sh_node *b)
 {
     struct sh_node *n = ANEW(p->a, struct sh_node);
 
@@ -584,7 +587,8 @@ static struct sh_node *parse_list(struct parser *p, bool one_line)
     return p->failed ? NULL : list;
 }
 
-int box_sh_parse(struct sh_node **out, struct arena *a, struct slice text, size_t *at, struct err *err)
+int box_sh_parse(struct sh_node **out, struct arena *a, struct slice text, size_t *at,
+                 struct err *err)
 {
     struct parser p = { .s = text.p, .len = text.len, .at = *at, .a = a, .err = err };
     struct sh_node *n;

@@ -15,7 +15,8 @@
 #include "core/base/fd.h"
 
 #define SAVED_MAX 16
-#define SAVED_FROM 50                    /* where descriptors are kept while others take their numbers */
+/* where descriptors are kept while others take their numbers */
+#define SAVED_FROM 50
 
 struct saved { int fd[SAVED_MAX], copy[SAVED_MAX]; size_t n; };
 
@@ -65,7 +66,8 @@ static char *find_program(struct sh *s, struct arena *a, const char *name)
     if (strchr(name, '/'))
         return arena_strdup(a, name);
     while (slice_split(&rest, ':', &dir)) {
-        char *full = arena_printf(a, "%.*s/%s", dir.len ? (int)dir.len : 1, dir.len ? dir.p : ".", name);
+        char *full =
+            arena_printf(a, "%.*s/%s", dir.len ? (int)dir.len : 1, dir.len ? dir.p : ".", name);
         struct stat st;
 
         if (stat(full, &st) == 0 && S_ISREG(st.st_mode)) {
@@ -112,10 +114,13 @@ static _Noreturn void run_program(struct sh *s, struct arena *a, char **argv, in
 
 static int open_redir(struct sh *s, struct arena *a, const struct sh_redir *r)
 {
-    static const int flags[] = { [SH_IN] = O_RDONLY, [SH_OUT] = O_WRONLY | O_CREAT | O_TRUNC,
-                                 [SH_APPEND] = O_WRONLY | O_CREAT | O_APPEND, [SH_BOTH] = O_RDWR | O_CREAT };
-    char *text = r->op == SH_HERE ? r->quoted ? arena_strdup(a, r->word) : box_sh_heredoc(s, a, r->word)
-                                  : box_sh_text(s, a, r->word, false);
+    static const int flags[] = { [SH_IN] = O_RDONLY,
+                                 [SH_OUT] = O_WRONLY | O_CREAT | O_TRUNC,
+                                 [SH_APPEND] = O_WRONLY | O_CREAT | O_APPEND,
+                                 [SH_BOTH] = O_RDWR | O_CREAT };
+    char *text = r->op == SH_HERE
+                     ? r->quoted ? arena_strdup(a, r->word) : box_sh_heredoc(s, a, r->word)
+                     : box_sh_text(s, a, r->word, false);
     int64_t n;
     int fd;
 
@@ -124,7 +129,8 @@ static int open_redir(struct sh *s, struct arena *a, const struct sh_redir *r)
     if (r->op == SH_DUP) {
         if (strcmp(text, "-") == 0)
             return -2;
-        fd = str_to_i64(text, 0, 1000, &n, NULL) < 0 ? -1 : fcntl((int)n, F_DUPFD_CLOEXEC, SAVED_FROM);
+        fd = str_to_i64(text, 0, 1000, &n, NULL) < 0 ? -1
+                                                     : fcntl((int)n, F_DUPFD_CLOEXEC, SAVED_FROM);
         if (fd < 0)
             box_sh_error(s, "%s: bad file descriptor", text);
         return fd;
@@ -241,8 +247,8 @@ static int run_function(struct sh *s, struct sh_func *f, int argc, char **argv)
     return status;
 }
 
-static int run_external(struct sh *s, struct arena *a, const struct sh_node *n, size_t assigns, int argc,
-                        char **argv)
+static int run_external(struct sh *s, struct arena *a, const struct sh_node *n, size_t assigns,
+                        int argc, char **argv)
 {
     bool fork_it = !s->last;
     pid_t pid = fork_it ? fork_shell(s) : 0;
@@ -271,7 +277,8 @@ static void trace(struct sh *s, int argc, char **argv)
     fputc('\n', stderr);
 }
 
-static int run_words(struct sh *s, struct arena *a, const struct sh_node *n, size_t assigns, sh_fields *f)
+static int run_words(struct sh *s, struct arena *a, const struct sh_node *n, size_t assigns,
+                     sh_fields *f)
 {
     int argc = (int)f->len, status;
     struct saved saved = { .n = 0 };

@@ -1,7 +1,7 @@
 /* box_tar.c -- what `kubectl cp` runs in a container: tar from and to a pipe.
  *
- * Extraction never leaves its directory: names with ".." are refused, and each file is opened beneath the directory by
- * the kernel, so that a link made by an earlier entry leads nowhere else.
+ * Extraction never leaves its directory: names with ".." are refused, and each file is opened
+ * beneath the directory by the kernel, so that a link made by an earlier entry leads nowhere else.
  */
 #include "cmd/box/box_tar.h"
 
@@ -101,7 +101,8 @@ void box_tar_write(char block[BOX_TAR_BLOCK], const struct box_tar_entry *e)
     put_number(block + 136, 12, e->mtime < 0 ? 0 : e->mtime);
     block[156] = e->type;
     memcpy(block + 157, e->link, strnlen(e->link, NAME_IN_BLOCK));
-    memcpy(block + 257, "ustar  ", 8);                   /* GNU's form: long names are its own entries */
+    /* GNU's form: long names are its own entries */
+    memcpy(block + 257, "ustar  ", 8);
     snprintf(sum, sizeof(sum), "%06o", checksum(block));
     memcpy(block + 148, sum, 7);
     block[155] = ' ';
@@ -112,7 +113,8 @@ int box_tar_pax(struct box_tar_entry *e, const char *text, size_t len, struct er
     while (len > 0) {
         char *end;
         size_t n = strtoul(text, &end, 10);
-        const char *eq = n && n <= len && *end == ' ' ? memchr(end, '=', (size_t)(text + n - end)) : NULL;
+        const char *eq =
+            n && n <= len && *end == ' ' ? memchr(end, '=', (size_t)(text + n - end)) : NULL;
         size_t value;
 
         if (!eq || text[n - 1] != '\n')
@@ -172,7 +174,8 @@ static int copy_data(struct extract *x, int to, int64_t size, struct err *err)
     for (int64_t left = size; left > 0;) {
         size_t n = left < (int64_t)sizeof(chunk) ? (size_t)left : sizeof(chunk);
 
-        if (fd_read_all(x->in, chunk, n, err) < 0 || (to >= 0 && fd_write_all(to, chunk, n, err) < 0))
+        if (fd_read_all(x->in, chunk, n, err) < 0 ||
+            (to >= 0 && fd_write_all(to, chunk, n, err) < 0))
             return -1;
         left -= (int64_t)n;
     }
@@ -229,7 +232,8 @@ static int open_parent(struct extract *x, const char *path, const char **last, s
     return at;
 }
 
-static void set_attributes(struct extract *x, int at, const char *last, const struct box_tar_entry *e)
+static void set_attributes(struct extract *x, int at, const char *last,
+                           const struct box_tar_entry *e)
 {
     struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = e->mtime } };
 
@@ -253,8 +257,8 @@ static int extract_file(struct extract *x, int at, const char *last, const struc
     return copy_data(x, fd, e->size, err);
 }
 
-static int extract_hard_link(struct extract *x, int at, const char *last, const struct box_tar_entry *e,
-                             struct err *err)
+static int extract_hard_link(struct extract *x, int at, const char *last,
+                             const struct box_tar_entry *e, struct err *err)
 {
     const char *target, *name;
     _cleanup_fd_ int from = -1;
@@ -295,7 +299,8 @@ static int extract_one(struct extract *x, const struct box_tar_entry *e, struct 
         break;
     case '1': result = extract_hard_link(x, at, last, e, err); break;
     case '0': case '7': result = extract_file(x, at, last, e, err); break;
-    default: return copy_data(x, -1, e->size, err);      /* devices and pipes: not from a stranger */
+    /* devices and pipes: not from a stranger */
+    default: return copy_data(x, -1, e->size, err);
     }
     if (result == 0 && e->type != '1')
         set_attributes(x, at, last, e);
@@ -310,7 +315,10 @@ static int extract_all(struct extract *x, struct err *err)
     int r = 1;
 
     while (r >= 0 && read_block(x, block, err) == 0 && (r = box_tar_read(e, block, err)) > 0) {
-        char **meta = e->type == 'L' ? &name : e->type == 'K' ? &link : e->type == 'x' ? &pax : NULL;
+        char **meta = e->type == 'L'   ? &name
+                      : e->type == 'K' ? &link
+                      : e->type == 'x' ? &pax
+                                       : NULL;
 
         if (meta || e->type == 'g') {
             char *text = read_meta(x, e->size, err);
@@ -351,7 +359,10 @@ static int put_blocks(struct create *c, const char *p, size_t len, struct err *e
     size_t rest = -len & (BOX_TAR_BLOCK - 1);
 
     c->written += (int64_t)(len + rest);
-    return fd_write_all(c->out, p, len, err) < 0 || (rest && fd_write_all(c->out, zeros, rest, err) < 0) ? -1 : 0;
+    return fd_write_all(c->out, p, len, err) < 0 ||
+                   (rest && fd_write_all(c->out, zeros, rest, err) < 0)
+               ? -1
+               : 0;
 }
 
 static int put_long(struct create *c, char type, const char *text, struct err *err)
@@ -367,7 +378,8 @@ static int put_long(struct create *c, char type, const char *text, struct err *e
     e->type = type;
     e->size = (int64_t)strlen(text) + 1;
     box_tar_write(block, e);
-    result = put_blocks(c, block, sizeof(block), err) < 0 || put_blocks(c, text, strlen(text) + 1, err) < 0;
+    result = put_blocks(c, block, sizeof(block), err) < 0 ||
+             put_blocks(c, text, strlen(text) + 1, err) < 0;
     mem_free(e);
     return result ? -1 : 0;
 }
@@ -382,7 +394,8 @@ static int put_file(struct create *c, int fd, int64_t size, struct err *err)
 
         if (n < 0)
             return err_sys(err, "read");
-        if (n == 0) {                                    /* it shrank: the header's promise is kept */
+        /* it shrank: the header's promise is kept */
+        if (n == 0) {
             n = left < (int64_t)sizeof(chunk) ? (ssize_t)left : (ssize_t)sizeof(chunk);
             memset(chunk, 0, (size_t)n);
         }
@@ -394,7 +407,8 @@ static int put_file(struct create *c, int fd, int64_t size, struct err *err)
     return 0;
 }
 
-static int put_tree(struct create *c, int dir, const char *name, const char *shown, int depth, struct err *err);
+static int put_tree(struct create *c, int dir, const char *name, const char *shown, int depth,
+                    struct err *err);
 
 static int put_children(struct create *c, int dir, const char *shown, int depth, struct err *err)
 {
@@ -429,7 +443,8 @@ static int put_entry(struct create *c, const struct box_tar_entry *e, struct err
            put_blocks(c, block, sizeof(block), err) < 0 ? -1 : 0;
 }
 
-static int put_tree(struct create *c, int dir, const char *name, const char *shown, int depth, struct err *err)
+static int put_tree(struct create *c, int dir, const char *name, const char *shown, int depth,
+                    struct err *err)
 {
     _cleanup_(mem_freep) struct box_tar_entry *e = NEW(struct box_tar_entry);
     _cleanup_fd_ int fd = -1;
@@ -454,13 +469,15 @@ static int put_tree(struct create *c, int dir, const char *name, const char *sho
     }
     if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
         return 0;                                        /* sockets, pipes and devices stay */
-    fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (S_ISDIR(st.st_mode) ? O_DIRECTORY : 0));
+    fd = openat(dir, name,
+                O_RDONLY | O_CLOEXEC | O_NONBLOCK | (S_ISDIR(st.st_mode) ? O_DIRECTORY : 0));
     if (fd < 0)
         return err_sys(err, "%s", shown);
     e->size = S_ISREG(st.st_mode) ? st.st_size : 0;
     if (put_entry(c, e, err) < 0)
         return -1;
-    return S_ISDIR(st.st_mode) ? put_children(c, fd, shown, depth, err) : put_file(c, fd, e->size, err);
+    return S_ISDIR(st.st_mode) ? put_children(c, fd, shown, depth, err)
+                               : put_file(c, fd, e->size, err);
 }
 
 /* Two blocks of nothing, then up to a whole record of twenty. */
@@ -481,10 +498,22 @@ struct tar_args { char mode; const char *file, *dir; bool verbose, now, follow; 
 /* The first word may lack its dash: "xmf". */
 static int tar_args(struct tar_args *t, int argc, char **argv)
 {
-    static const char *const longs[] = { "no-same-owner", "no-same-permissions", "same-owner", "directory:",
-                                         "file:", "extract", "create", "list", "touch", "verbose", "warning:",
-                                         "exclude:", NULL };
-    struct box_opts o = { .argc = argc, .argv = argv, .letters = "cxtf:C:vmphoOkz", .longs = longs };
+    static const char *const longs[] = { "no-same-owner",
+                                         "no-same-permissions",
+                                         "same-owner",
+                                         "directory:",
+                                         "file:",
+                                         "extract",
+                                         "create",
+                                         "list",
+                                         "touch",
+                                         "verbose",
+                                         "warning:",
+                                         "exclude:",
+                                         NULL };
+    struct box_opts o = {
+        .argc = argc, .argv = argv, .letters = "cxtf:C:vmphoOkz", .longs = longs
+    };
     int c;
 
     if (argc > 1 && argv[1][0] != '-')
@@ -543,7 +572,9 @@ static int tar_extract(const struct tar_args *t, int argc, char **argv, struct e
 {
     bool from_pipe = !t->file || strcmp(t->file, "-") == 0;
     const char *dir = t->dir ? t->dir : ".";
-    struct extract x = { .list = t->mode == 't', .verbose = t->verbose, .now = t->now, .owner = false };
+    struct extract x = {
+        .list = t->mode == 't', .verbose = t->verbose, .now = t->now, .owner = false
+    };
     _cleanup_fd_ int in = -1, at = -1;
 
     for (int i = t->at; i + 1 < argc; i++)

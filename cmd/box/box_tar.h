@@ -13,7 +13,8 @@
 
 struct box_tar_entry {
     char name[PATH_MAX], link[PATH_MAX];
-    char type;                           /* '0' file '1' hard link '2' link '5' directory 'L' 'K' 'x' 'g' ... */
+    /* '0' file '1' hard link '2' link '5' directory 'L' 'K' 'x' 'g' ... */
+    char type;
     mode_t mode;
     int64_t uid, gid, size, mtime;
 };
@@ -24,7 +25,8 @@ int box_tar_read(struct box_tar_entry *out, const char block[BOX_TAR_BLOCK], str
 void box_tar_write(char block[BOX_TAR_BLOCK], const struct box_tar_entry *e);
 /* "NN key=value\n" records over the entry they precede. */
 int box_tar_pax(struct box_tar_entry *e, const char *text, size_t len, struct err *err);
-/* Where an entry may go: without leading slashes; ERR_DENIED for one with "..". "" is the directory itself. */
+/* Where an entry may go: without leading slashes; ERR_DENIED for one with "..". "" is the directory
+ * itself. */
 int box_tar_safe(const char **out, const char *name, struct err *err);
 
 #endif

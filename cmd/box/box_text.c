@@ -32,7 +32,8 @@ int box_text_false(int argc, char **argv)
 }
 
 /* Runs each over the files, "-" or none: standard input. */
-static int each_file(int argc, char **argv, int at, int (*each)(void *ctx, int fd, const char *name), void *ctx)
+static int each_file(int argc, char **argv, int at,
+                     int (*each)(void *ctx, int fd, const char *name), void *ctx)
 {
     int status = 0;
 
@@ -119,7 +120,8 @@ int box_text_echo(int argc, char **argv)
     bool line = true, escapes = false;
     int i = 1;
 
-    for (; i < argc && argv[i][0] == '-' && argv[i][1] && strspn(argv[i] + 1, "neE") == strlen(argv[i] + 1);
+    for (; i < argc && argv[i][0] == '-' && argv[i][1] &&
+           strspn(argv[i] + 1, "neE") == strlen(argv[i] + 1);
          i++) {
         line = line && !strchr(argv[i], 'n');
         escapes = escapes || strchr(argv[i], 'e');
@@ -155,7 +157,8 @@ static const char *printf_one(const char *format, const char *arg, bool *stop)
     case 'c': putchar(arg ? arg[0] : '\0'); break;
     case 'd': case 'i': case 'u': case 'x': case 'X': case 'o':
         spec[len] = 'l', spec[len + 1] = 'l', spec[len + 2] = kind, spec[len + 3] = '\0';
-        printf(spec, arg && arg[0] == '\'' ? (long long)(unsigned char)arg[1] : strtoll(arg ? arg : "0", NULL, 0));
+        printf(spec, arg && arg[0] == '\'' ? (long long)(unsigned char)arg[1]
+                                           : strtoll(arg ? arg : "0", NULL, 0));
         break;
     case 'f': case 'g': case 'e':
         spec[len] = kind, spec[len + 1] = '\0';

@@ -70,7 +70,10 @@ static bool test_binary(struct test_args *t, const char *a, const char *op, cons
     if (op[0] != '-') {
         int order = strcmp(a, b);
 
-        return op[0] == '!' ? order != 0 : op[0] == '<' ? order < 0 : op[0] == '>' ? order > 0 : order == 0;
+        return op[0] == '!'   ? order != 0
+               : op[0] == '<' ? order < 0
+               : op[0] == '>' ? order > 0
+                              : order == 0;
     }
     if (strcmp(op, "-nt") == 0 || strcmp(op, "-ot") == 0) {
         stat(a, &sa);

@@ -31,7 +31,8 @@ static struct client_http *http_of(struct client *c)
 
 /* --- the answer --- */
 
-static void request_answer(struct request *q, struct client_result *r, struct object **o, struct arena *a)
+static void request_answer(struct request *q, struct client_result *r, struct object **o,
+                           struct arena *a)
 {
     struct slice body = http_call_body(q->call);
     struct json *tree = NULL;
@@ -51,7 +52,8 @@ static void request_answer(struct request *q, struct client_result *r, struct ob
         r->reason = s->reason ? s->reason : "";
         r->message = s->message ? s->message : "";
     } else {
-        r->message = arena_printf(a, "the server answered with %d %s", r->code, http_status_text(r->code));
+        r->message =
+            arena_printf(a, "the server answered with %d %s", r->code, http_status_text(r->code));
     }
 }
 
@@ -178,7 +180,8 @@ static const struct client_ops client_http_ops = {
     .free = client_http_free,
 };
 
-int client_http_new(struct client **out, struct loop *l, const struct client_http_opts *opts, struct err *err)
+int client_http_new(struct client **out, struct loop *l, const struct client_http_opts *opts,
+                    struct err *err)
 {
     struct client_http *c;
 

@@ -12,8 +12,8 @@ struct client_http {
 };
 
 /* client_watch_http.c */
-int client_watch_http_new(struct client *c, struct client_watch **out, const struct client_watch_opts *o,
-                          struct err *err);
+int client_watch_http_new(struct client *c, struct client_watch **out,
+                          const struct client_watch_opts *o, struct err *err);
 struct client_watch *client_watch_http_free(struct client_watch *w);
 /* The client goes: so do its watches, without a word. */
 void client_watch_http_drop(struct client_http *c);

@@ -98,8 +98,8 @@ static void watch_retry(struct watch *w)
     if (w->backoff_ms > CLIENT_HTTP_BACKOFF_MAX_MS)
         w->backoff_ms = CLIENT_HTTP_BACKOFF_MAX_MS;
     env_random(loop_env(w->client->base.loop), &chance, sizeof(chance));
-    loop_timer_set(w->client->base.loop, &w->timer, w->backoff_ms / 2 + chance % (uint32_t)w->backoff_ms / 2,
-                   watch_on_time);
+    loop_timer_set(w->client->base.loop, &w->timer,
+                   w->backoff_ms / 2 + chance % (uint32_t)w->backoff_ms / 2, watch_on_time);
 }
 
 static void watch_relist(struct watch *w)
@@ -140,7 +140,8 @@ static int watch_items(struct watch *w, struct slice items)
         struct err err = ERR_INIT;
 
         if (client_wire_object(&o, w->o.kind, item, &err) < 0) {
-            log_warn("a listed object is left out", "kind=%s err=\"%s\"", w->o.kind->resource, err.msg);
+            log_warn("a listed object is left out", "kind=%s err=\"%s\"", w->o.kind->resource,
+                     err.msg);
             continue;
         }
         if (!watch_tell(w, CLIENT_ADDED, o))
@@ -218,7 +219,9 @@ static int watch_error(struct watch *w, struct slice status)
 static int watch_event(struct watch *w, struct slice line)
 {
     static const struct { const char *name; enum client_event type; } types[] = {
-        { "\"ADDED\"", CLIENT_ADDED }, { "\"MODIFIED\"", CLIENT_MODIFIED }, { "\"DELETED\"", CLIENT_DELETED },
+        { "\"ADDED\"", CLIENT_ADDED },
+        { "\"MODIFIED\"", CLIENT_MODIFIED },
+        { "\"DELETED\"", CLIENT_DELETED },
         { "\"BOOKMARK\"", CLIENT_BOOKMARK },
     };
     _cleanup_(object_unrefp) struct object *o = NULL;
@@ -239,7 +242,8 @@ static int watch_event(struct watch *w, struct slice line)
             continue;
         if (client_wire_object(&o, w->o.kind, text, &err) < 0) {
             if (types[i].type != CLIENT_BOOKMARK)
-                log_warn("a watched object is left out", "kind=%s err=\"%s\"", w->o.kind->resource, err.msg);
+                log_warn("a watched object is left out", "kind=%s err=\"%s\"", w->o.kind->resource,
+                         err.msg);
             return 0;
         }
         return watch_tell(w, types[i].type, o) ? 0 : -1;
@@ -361,8 +365,8 @@ static void watch_go(struct watch *w)
     }
 }
 
-int client_watch_http_new(struct client *c, struct client_watch **out, const struct client_watch_opts *o,
-                          struct err *err)
+int client_watch_http_new(struct client *c, struct client_watch **out,
+                          const struct client_watch_opts *o, struct err *err)
 {
     struct watch *w;
 

@@ -2,7 +2,8 @@
 
 #include "core/http/http.h"
 
-void client_wire_path(struct buf *out, const struct kind *k, const char *ns, const char *name, const char *sub)
+void client_wire_path(struct buf *out, const struct kind *k, const char *ns, const char *name,
+                      const char *sub)
 {
     if (*k->group)
         buf_fmt(out, "/apis/%s/%s", k->group, k->version);
@@ -53,7 +54,8 @@ static size_t wire_string(struct slice s)
     return 0;
 }
 
-/* The length of the value at the front; 0 when it does not end. What is inside is not judged here. */
+/* The length of the value at the front; 0 when it does not end. What is inside is not judged here.
+ */
 static size_t wire_value(struct slice s)
 {
     size_t depth = 0, i = 0;
@@ -145,7 +147,8 @@ bool client_wire_item(struct slice *rest, struct slice *out)
     return true;
 }
 
-int client_wire_object(struct object **out, const struct kind *k, struct slice text, struct err *err)
+int client_wire_object(struct object **out, const struct kind *k, struct slice text,
+                       struct err *err)
 {
     _cleanup_buf_ struct buf whole = BUF_INIT;
     struct slice kind;

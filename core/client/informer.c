@@ -5,7 +5,8 @@
 #include "core/base/mem.h"
 #include "core/base/vec.h"
 
-/* An object and where it is in its owner's list. Entries stay in `order` until a walk finds the holes too many. */
+/* An object and where it is in its owner's list. Entries stay in `order` until a walk finds the
+ * holes too many. */
 struct entry {
     struct object *object;                   /* reference */
     bool stale;                              /* not seen yet in the relist that runs */
@@ -186,12 +187,17 @@ static void on_sync(bool end, void *ctx)
     tell_synced(i);
 }
 
-int informer_new(struct informer **out, struct client *c, const struct informer_opts *opts, struct err *err)
+int informer_new(struct informer **out, struct client *c, const struct informer_opts *opts,
+                 struct err *err)
 {
     struct informer *i = NEW(struct informer);
-    struct client_watch_opts wo = { .kind = opts->kind, .ns = opts->ns, .label_selector = opts->label_selector,
-                                    .field_selector = opts->field_selector, .on_sync = on_sync,
-                                    .on_event = on_event, .ctx = i };
+    struct client_watch_opts wo = { .kind = opts->kind,
+                                    .ns = opts->ns,
+                                    .label_selector = opts->label_selector,
+                                    .field_selector = opts->field_selector,
+                                    .on_sync = on_sync,
+                                    .on_event = on_event,
+                                    .ctx = i };
 
     i->loop = c->loop;
     i->objects = map_new();

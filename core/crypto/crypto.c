@@ -10,7 +10,9 @@ int crypto_init(struct err *err)
 {
     psa_status_t rc = psa_crypto_init();
 
-    return rc == PSA_SUCCESS ? 0 : err_set(err, ERR_FAILED, "start the crypto library: error %d", (int)rc);
+    return rc == PSA_SUCCESS
+               ? 0
+               : err_set(err, ERR_FAILED, "start the crypto library: error %d", (int)rc);
 }
 
 int crypto_fail(struct err *err, int code, int rc, const char *what)
@@ -85,12 +87,14 @@ bool crypto_equal(const void *a, const void *b, size_t len)
     return differ == 0;
 }
 
-/* Sealing: one AES-256-GCM message under a key that lives in the library only as long as the call. */
+/* Sealing: one AES-256-GCM message under a key that lives in the library only as long as the call.
+ */
 #define SEAL_NONCE 12
 #define SEAL_TAG 16
 _Static_assert(SEAL_NONCE + SEAL_TAG == CRYPTO_SEAL_OVERHEAD, "overhead");
 
-static int seal_key(psa_key_id_t *out, const unsigned char *key, psa_key_usage_t usage, struct err *err)
+static int seal_key(psa_key_id_t *out, const unsigned char *key, psa_key_usage_t usage,
+                    struct err *err)
 {
     psa_key_attributes_t attr = PSA_KEY_ATTRIBUTES_INIT;
 
@@ -141,8 +145,9 @@ int crypto_open(struct buf *out, const unsigned char key[CRYPTO_SEAL_KEY_BYTES],
         return -1;
     buf_reserve(out, sealed.len);
     rc = psa_aead_decrypt(id, PSA_ALG_GCM, p, SEAL_NONCE, (const unsigned char *)bind.p, bind.len,
-                          p + SEAL_NONCE, sealed.len - SEAL_NONCE, (unsigned char *)out->p + out->len,
-                          sealed.len - CRYPTO_SEAL_OVERHEAD, &len);
+                          p + SEAL_NONCE, sealed.len - SEAL_NONCE,
+                          (unsigned char *)out->p + out->len, sealed.len - CRYPTO_SEAL_OVERHEAD,
+                          &len);
     psa_destroy_key(id);
     if (rc != PSA_SUCCESS)
         return err_set(err, ERR_CORRUPT, "sealed bytes were changed or sealed with another key");

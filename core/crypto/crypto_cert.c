@@ -241,8 +241,8 @@ static int cert_verify_time(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_
     return 0;
 }
 
-int crypto_cert_verify(const struct crypto_cert *c, struct slice roots_pem, unsigned use, int64_t now_s,
-                       struct err *err)
+int crypto_cert_verify(const struct crypto_cert *c, struct slice roots_pem, unsigned use,
+                       int64_t now_s, struct err *err)
 {
     _cleanup_buf_ struct buf text = BUF_INIT;
     mbedtls_x509_crt roots;

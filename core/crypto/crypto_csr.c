@@ -18,7 +18,8 @@ struct crypto_csr *crypto_csr_free(struct crypto_csr *c)
     return mem_free(c);
 }
 
-/* The parsed form keeps the signature to itself, so it is read from the DER: the last BIT STRING. */
+/* The parsed form keeps the signature to itself, so it is read from the DER: the last BIT STRING.
+ */
 static int csr_signature(struct slice *out, const mbedtls_x509_csr *csr, struct err *err)
 {
     unsigned char *p = csr->cri.p + csr->cri.len, *end = csr->raw.p + csr->raw.len;
@@ -35,7 +36,11 @@ static int csr_signature(struct slice *out, const mbedtls_x509_csr *csr, struct 
 }
 
 /* Signature algorithms of requests that are taken, by the content of their OID. */
-static const struct { struct slice oid; mbedtls_md_type_t md; psa_algorithm_t hash; } csr_algorithms[] = {
+static const struct {
+    struct slice oid;
+    mbedtls_md_type_t md;
+    psa_algorithm_t hash;
+} csr_algorithms[] = {
     { { "\x2a\x86\x48\xce\x3d\x04\x03\x02", 8 }, MBEDTLS_MD_SHA256, PSA_ALG_SHA_256 },
     { { "\x2a\x86\x48\xce\x3d\x04\x03\x03", 8 }, MBEDTLS_MD_SHA384, PSA_ALG_SHA_384 },
     { { "\x2a\x86\x48\xce\x3d\x04\x03\x04", 8 }, MBEDTLS_MD_SHA512, PSA_ALG_SHA_512 },
@@ -56,14 +61,15 @@ static int csr_check(const mbedtls_x509_csr *csr, struct err *err)
     for (size_t i = 0; i < ARRAY_LEN(csr_algorithms); i++) {
         if (!slice_eq(oid, csr_algorithms[i].oid))
             continue;
-        check(psa_hash_compute(csr_algorithms[i].hash, csr->cri.p, csr->cri.len, hash, sizeof(hash), &n) ==
-              PSA_SUCCESS);
+        check(psa_hash_compute(csr_algorithms[i].hash, csr->cri.p, csr->cri.len, hash, sizeof(hash),
+                               &n) == PSA_SUCCESS);
         if (mbedtls_pk_verify((mbedtls_pk_context *)&csr->pk, csr_algorithms[i].md, hash, n,
                               (const unsigned char *)sig.p, sig.len) == 0)
             return 0;
         return err_set(err, ERR_INVALID, "the certificate request is not signed by its own key");
     }
-    return err_set(err, ERR_UNSUPPORTED, "a certificate request's signature algorithm is not supported");
+    return err_set(err, ERR_UNSUPPORTED,
+                   "a certificate request's signature algorithm is not supported");
 }
 
 int crypto_csr_parse(struct crypto_csr **out, const char *p, size_t len, struct err *err)
@@ -75,7 +81,8 @@ int crypto_csr_parse(struct crypto_csr **out, const char *p, size_t len, struct 
     int rc;
 
     if (len > CRYPTO_PEM_MAX)
-        return err_set(err, ERR_QUOTA, "a certificate request has at most %u bytes", CRYPTO_PEM_MAX);
+        return err_set(err, ERR_QUOTA, "a certificate request has at most %u bytes",
+                       CRYPTO_PEM_MAX);
     if (crypto_init(err) < 0)
         return -1;
     if (len && (unsigned char)p[0] == DER_SEQ)

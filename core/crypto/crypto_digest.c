@@ -5,15 +5,16 @@
 #include <immintrin.h>
 #endif
 
-/* SHA-256 is written out here: image layers are hashed with it, and the library's portable form runs at a
- * sixth of what the processor's own instructions reach. */
+/* SHA-256 is written out here: image layers are hashed with it, and the library's portable form
+ * runs at a sixth of what the processor's own instructions reach. */
 struct sha256 {
     uint32_t h[8];
     uint64_t bytes;
     unsigned char block[64];
 };
 
-_Static_assert(sizeof(struct sha256) <= sizeof(((struct crypto_digest *)0)->state), "state is too small");
+_Static_assert(sizeof(struct sha256) <= sizeof(((struct crypto_digest *)0)->state),
+               "state is too small");
 _Static_assert(sizeof(psa_hash_operation_t) <= sizeof(((struct crypto_digest *)0)->state),
                "state is too small");
 
@@ -39,8 +40,8 @@ static void sha256_blocks_plain(uint32_t h[8], const unsigned char *p, size_t n)
         uint32_t w[64], v[8];
 
         for (int i = 0; i < 16; i++)
-            w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 | (uint32_t)p[4 * i + 2] << 8 |
-                   p[4 * i + 3];
+            w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 |
+                   (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
         for (int i = 16; i < 64; i++) {
             uint32_t a = w[i - 15], b = w[i - 2];
 
@@ -65,7 +66,8 @@ static void sha256_blocks_plain(uint32_t h[8], const unsigned char *p, size_t n)
 }
 
 #if defined(__x86_64__)
-/* Four rounds at a time. w[0..3] hold the last sixteen words of the schedule, w[i & 3] those of round 4 * i. */
+/* Four rounds at a time. w[0..3] hold the last sixteen words of the schedule, w[i & 3] those of
+ * round 4 * i. */
 __attribute__((target("sha,sse4.1,ssse3")))
 static void sha256_blocks_ni(uint32_t h[8], const unsigned char *p, size_t n)
 {
@@ -82,7 +84,8 @@ static void sha256_blocks_ni(uint32_t h[8], const unsigned char *p, size_t n)
             w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(p + 16 * i)), swap);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) {
-            __m128i m = _mm_add_epi32(w[i & 3], _mm_load_si128((const __m128i *)(sha256_k + 4 * i)));
+            __m128i m =
+                _mm_add_epi32(w[i & 3], _mm_load_si128((const __m128i *)(sha256_k + 4 * i)));
 
             s1 = _mm_sha256rnds2_epu32(s1, s0, m);
             s0 = _mm_sha256rnds2_epu32(s0, s1, _mm_shuffle_epi32(m, 0x0e));
@@ -116,8 +119,8 @@ static void sha256_blocks(uint32_t h[8], const unsigned char *p, size_t n)
 
 static void sha256_init(struct sha256 *s)
 {
-    *s = (struct sha256){ .h = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c,
-                                 0x1f83d9ab, 0x5be0cd19 } };
+    *s = (struct sha256){ .h = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f,
+                                 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 } };
 }
 
 static void sha256_add(struct sha256 *s, const unsigned char *p, size_t len)
@@ -192,7 +195,8 @@ void crypto_digest_end(struct crypto_digest *d, unsigned char *out)
         sha256_end((struct sha256 *)d->state, out);
         return;
     }
-    check(psa_hash_finish((psa_hash_operation_t *)d->state, out, CRYPTO_SHA512_BYTES, &len) == PSA_SUCCESS);
+    check(psa_hash_finish((psa_hash_operation_t *)d->state, out, CRYPTO_SHA512_BYTES, &len) ==
+          PSA_SUCCESS);
 }
 
 void crypto_sha256(unsigned char out[CRYPTO_SHA256_BYTES], const void *p, size_t len)
@@ -229,7 +233,8 @@ void crypto_sha1(unsigned char out[20], const void *p, size_t len)
     check(psa_hash_compute(PSA_ALG_SHA_1, p, len, out, 20, &n) == PSA_SUCCESS);
 }
 
-void crypto_hmac_sha256(unsigned char out[CRYPTO_SHA256_BYTES], struct slice key, const void *p, size_t len)
+void crypto_hmac_sha256(unsigned char out[CRYPTO_SHA256_BYTES], struct slice key, const void *p,
+                        size_t len)
 {
     unsigned char k[64] = { 0 }, inner[CRYPTO_SHA256_BYTES];
     struct sha256 s;

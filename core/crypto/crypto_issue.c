@@ -1,5 +1,5 @@
-/* Certificates and requests are written here value by value: the library's writer keeps only one of several
- * equal name parts, and Kubernetes groups are several O parts. */
+/* Certificates and requests are written here value by value: the library's writer keeps only one of
+ * several equal name parts, and Kubernetes groups are several O parts. */
 #include "core/crypto/crypto_priv.h"
 
 #include <arpa/inet.h>
@@ -40,7 +40,8 @@ static int issue_check(const struct crypto_issue *w, struct err *err)
         return err_set(err, ERR_INVALID, "a common name has at most %d bytes", CRYPTO_NAME_MAX);
     for (unsigned i = 0; i < issue_count(w->orgs); i++)
         if (strlen(w->orgs[i]) > CRYPTO_NAME_MAX)
-            return err_set(err, ERR_INVALID, "an organization has at most %d bytes", CRYPTO_NAME_MAX);
+            return err_set(err, ERR_INVALID, "an organization has at most %d bytes",
+                           CRYPTO_NAME_MAX);
     for (unsigned i = 0; i < issue_count(w->ips); i++) {
         unsigned char ip[16];
 
@@ -198,8 +199,8 @@ static void issue_algorithm(struct buf *b, const struct crypto_key *key)
 }
 
 /* SEQUENCE { body, algorithm, signature } as PEM. */
-static int issue_sign(struct buf *pem, const char *label, const struct crypto_key *key, const struct buf *body,
-                      struct err *err)
+static int issue_sign(struct buf *pem, const char *label, const struct crypto_key *key,
+                      const struct buf *body, struct err *err)
 {
     _cleanup_buf_ struct buf sig = BUF_INIT;
     _cleanup_buf_ struct buf all = BUF_INIT;
@@ -256,7 +257,8 @@ static int issue_cert(struct buf *pem, const struct issuer *by, struct slice spk
     return issue_sign(pem, "CERTIFICATE", by->key, &b, err);
 }
 
-int crypto_ca_new(struct buf *pem, const struct crypto_key *key, const struct crypto_issue *what, struct err *err)
+int crypto_ca_new(struct buf *pem, const struct crypto_key *key, const struct crypto_issue *what,
+                  struct err *err)
 {
     _cleanup_buf_ struct buf spki = BUF_INIT;
     _cleanup_buf_ struct buf name = BUF_INIT;
@@ -273,8 +275,9 @@ int crypto_ca_new(struct buf *pem, const struct crypto_key *key, const struct cr
     return issue_cert(pem, &by, by.spki, &w, err);
 }
 
-int crypto_cert_issue(struct buf *pem, const struct crypto_cert *ca, const struct crypto_key *ca_key,
-                      const struct crypto_key *subject, const struct crypto_issue *what, struct err *err)
+int crypto_cert_issue(struct buf *pem, const struct crypto_cert *ca,
+                      const struct crypto_key *ca_key, const struct crypto_key *subject,
+                      const struct crypto_issue *what, struct err *err)
 {
     _cleanup_buf_ struct buf spki = BUF_INIT;
     struct issuer by = { ca_key, crypto_cert_subject(ca), crypto_cert_spki(ca) };
@@ -287,7 +290,8 @@ int crypto_cert_issue(struct buf *pem, const struct crypto_cert *ca, const struc
     return issue_cert(pem, &by, (struct slice){ spki.p, spki.len }, what, err);
 }
 
-int crypto_csr_new(struct buf *pem, const struct crypto_key *key, const struct crypto_issue *what, struct err *err)
+int crypto_csr_new(struct buf *pem, const struct crypto_key *key, const struct crypto_issue *what,
+                   struct err *err)
 {
     _cleanup_buf_ struct buf b = BUF_INIT;
     size_t body, attrs;

@@ -59,8 +59,8 @@ static int jwt_raw(struct buf *sig, size_t n, struct err *err)
     return 0;
 }
 
-int crypto_jwt_sign(struct buf *out, const struct crypto_key *key, const char *kid, struct slice claims,
-                    struct err *err)
+int crypto_jwt_sign(struct buf *out, const struct crypto_key *key, const char *kid,
+                    struct slice claims, struct err *err)
 {
     _cleanup_buf_ struct buf head = BUF_INIT;
     _cleanup_buf_ struct buf text = BUF_INIT;
@@ -92,7 +92,8 @@ int crypto_jwt_sign(struct buf *out, const struct crypto_key *key, const char *k
 
 struct jwt_signed { struct slice text; const struct buf *sig; };
 
-static bool jwt_verify_one(const struct jwt_alg *alg, const struct crypto_key *k, const struct jwt_signed *what)
+static bool jwt_verify_one(const struct jwt_alg *alg, const struct crypto_key *k,
+                           const struct jwt_signed *what)
 {
     struct slice text = what->text;
     const struct buf *sig = what->sig;
@@ -103,8 +104,8 @@ static bool jwt_verify_one(const struct jwt_alg *alg, const struct crypto_key *k
 
     if (!jwt_fits(alg, k))
         return false;
-    if (psa_hash_compute(alg->hash, (const unsigned char *)text.p, text.len, hash, sizeof(hash), &len) !=
-        PSA_SUCCESS)
+    if (psa_hash_compute(alg->hash, (const unsigned char *)text.p, text.len, hash, sizeof(hash),
+                         &len) != PSA_SUCCESS)
         return false;
     if (n) {
         size_t seq;
@@ -121,9 +122,11 @@ static bool jwt_verify_one(const struct jwt_alg *alg, const struct crypto_key *k
     return mbedtls_pk_verify((mbedtls_pk_context *)&k->pk, alg->md, hash, len, s, slen) == 0;
 }
 
-/* The key that is named; all keys when it is unknown, since a key may be known under another name. */
-static bool jwt_verify_any(const struct jwt_alg *alg, const char *kid, const struct crypto_key *const *keys,
-                           size_t n_keys, const struct jwt_signed *what)
+/* The key that is named; all keys when it is unknown, since a key may be known under another name.
+ */
+static bool jwt_verify_any(const struct jwt_alg *alg, const char *kid,
+                           const struct crypto_key *const *keys, size_t n_keys,
+                           const struct jwt_signed *what)
 {
     for (size_t i = 0; *kid && i < n_keys; i++) {
         char id[CRYPTO_KEY_ID_BYTES];
@@ -139,8 +142,8 @@ static bool jwt_verify_any(const struct jwt_alg *alg, const char *kid, const str
 }
 
 /* alg and kid of the header; kid is "" when it has none. */
-static int jwt_head(struct arena *a, struct slice part, const struct jwt_alg **alg, const char **kid,
-                    struct err *err)
+static int jwt_head(struct arena *a, struct slice part, const struct jwt_alg **alg,
+                    const char **kid, struct err *err)
 {
     _cleanup_buf_ struct buf text = BUF_INIT;
     struct json *head;
@@ -164,8 +167,8 @@ static int jwt_head(struct arena *a, struct slice part, const struct jwt_alg **a
     return err_set(err, ERR_UNSUPPORTED, "the token's signature algorithm is not supported");
 }
 
-int crypto_jwt_verify(struct buf *claims, struct slice token, const struct crypto_key *const *keys, size_t n_keys,
-                      struct err *err)
+int crypto_jwt_verify(struct buf *claims, struct slice token, const struct crypto_key *const *keys,
+                      size_t n_keys, struct err *err)
 {
     _cleanup_(arena_freep) struct arena *a = NULL;
     _cleanup_buf_ struct buf sig = BUF_INIT;

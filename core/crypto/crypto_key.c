@@ -127,7 +127,8 @@ int crypto_key_parse(struct crypto_key **out, const char *pem, size_t len, struc
     return 0;
 }
 
-int crypto_key_from_spki(struct crypto_key **out, const unsigned char *p, size_t len, struct err *err)
+int crypto_key_from_spki(struct crypto_key **out, const unsigned char *p, size_t len,
+                         struct err *err)
 {
     _cleanup_(crypto_key_unrefp) struct crypto_key *k = crypto_key_wrap();
     int rc = mbedtls_pk_parse_public_key(&k->pk, p, len);
@@ -237,8 +238,10 @@ int crypto_key_jwk(struct buf *out, const struct crypto_key *k, struct err *err)
     for (size_t i = 0; i < ARRAY_LEN(curves); i++) {
         if (curves[i].bits != bits)
             continue;
-        buf_fmt(out, "{\"use\":\"sig\",\"kty\":\"EC\",\"kid\":\"%s\",\"crv\":\"%s\",\"alg\":\"%s\",\"x\":\"",
-                kid, curves[i].crv, curves[i].alg);
+        buf_fmt(
+            out,
+            "{\"use\":\"sig\",\"kty\":\"EC\",\"kid\":\"%s\",\"crv\":\"%s\",\"alg\":\"%s\",\"x\":\"",
+            kid, curves[i].crv, curves[i].alg);
         b64_encode(out, B64_URL, der.p + der.len - 2 * n, n);
         buf_str(out, "\",\"y\":\"");
         b64_encode(out, B64_URL, der.p + der.len - n, n);

@@ -19,7 +19,8 @@ struct crypto_key {
 int crypto_fail(struct err *err, int code, int rc, const char *what);
 int crypto_rng(void *ctx, unsigned char *out, size_t len);            /* the library's f_rng */
 struct crypto_key *crypto_key_wrap(void);                             /* empty, one reference */
-int crypto_key_from_spki(struct crypto_key **out, const unsigned char *p, size_t len, struct err *err);
+int crypto_key_from_spki(struct crypto_key **out, const unsigned char *p, size_t len,
+                         struct err *err);
 void crypto_key_spki(struct buf *out, const struct crypto_key *k);    /* DER */
 /* Signs sha256(p); EC gives DER. */
 int crypto_key_sign(struct buf *sig, const struct crypto_key *k, const void *p, size_t len,
@@ -47,8 +48,17 @@ void der_uint(struct buf *b, const unsigned char *p, size_t len);     /* big-end
 #define DER_OID(b, lit) der_oid((b), (lit), sizeof(lit) - 1)
 
 enum {
-    DER_BOOL = 0x01, DER_INT = 0x02, DER_BITS = 0x03, DER_OCTETS = 0x04, DER_NULL = 0x05, DER_OBJECT = 0x06,
-    DER_UTF8 = 0x0c, DER_UTCTIME = 0x17, DER_GENTIME = 0x18, DER_SEQ = 0x30, DER_SET = 0x31,
+    DER_BOOL = 0x01,
+    DER_INT = 0x02,
+    DER_BITS = 0x03,
+    DER_OCTETS = 0x04,
+    DER_NULL = 0x05,
+    DER_OBJECT = 0x06,
+    DER_UTF8 = 0x0c,
+    DER_UTCTIME = 0x17,
+    DER_GENTIME = 0x18,
+    DER_SEQ = 0x30,
+    DER_SET = 0x31,
 };
 
 #endif

@@ -215,7 +215,8 @@ static bool http1_no_body(int status)
     return status == 204 || status == 304;
 }
 
-static void http1_head(struct buf *b, struct http_exchange *x, const struct http_answer *a, bool whole)
+static void http1_head(struct buf *b, struct http_exchange *x, const struct http_answer *a,
+                       bool whole)
 {
     struct http_conn *c = x->conn;
 
@@ -301,7 +302,8 @@ void http1_data(struct http_exchange *x, const struct http_answer *a)
     http_io_flush_soon(&c->io);
 }
 
-/* The answer is complete; the connection goes on or lingers. Never frees it: the caller may be inside it. */
+/* The answer is complete; the connection goes on or lingers. Never frees it: the caller may be
+ * inside it. */
 void http1_end(struct http_exchange *x)
 {
     struct http_conn *c = x->conn;

@@ -1,6 +1,6 @@
-/* http2.c -- HTTP/2 on a connection of the server: nghttp2 does frames, HPACK and windows; each stream is an
- * http_exchange with a queue that nghttp2 draws from. All sending happens on the loop's turn (http2_turn), never
- * inside a call of the handler.
+/* http2.c -- HTTP/2 on a connection of the server: nghttp2 does frames, HPACK and windows; each
+ * stream is an http_exchange with a queue that nghttp2 draws from. All sending happens on the
+ * loop's turn (http2_turn), never inside a call of the handler.
  */
 #include "core/http/http_conn.h"
 
@@ -10,7 +10,8 @@
 #define HTTP2_WINDOW (256u << 10)            /* of a stream, for request bodies */
 #define HTTP2_CONN_WINDOW (1u << 20)
 #define HTTP2_OUT_MAX (64u << 10)            /* framed ahead of what the socket takes */
-#define HTTP2_PER_FIELD 32                   /* what a header counts beside its bytes, RFC 9113 6.5.2 */
+/* what a header counts beside its bytes, RFC 9113 6.5.2 */
+#define HTTP2_PER_FIELD 32
 #define HTTP2_FIELDS_OUT (HTTP_FIELDS_MAX + 8)
 
 struct http2 {
@@ -51,12 +52,14 @@ static void http2_stream_timer(struct http_exchange *x, int64_t ms)
     loop_timer_set(x->loop, &x->timer, ms, http2_on_stream_time);
 }
 
-/* An answer without a handler. The rest of the request is thrown away, but not for long; a reset at once
- * would overtake the answer. */
+/* An answer without a handler. The rest of the request is thrown away, but not for long; a reset at
+ * once would overtake the answer. */
 static void http2_refuse(struct http_exchange *x, int status)
 {
     char text[16];
-    nghttp2_nv nv = { .name = (uint8_t *)":status", .namelen = 7, .value = (uint8_t *)text, .valuelen = 3 };
+    nghttp2_nv nv = {
+        .name = (uint8_t *)":status", .namelen = 7, .value = (uint8_t *)text, .valuelen = 3
+    };
 
     snprintf(text, sizeof(text), "%03d", status % 1000);
     x->state = EXCHANGE_DONE;
@@ -95,8 +98,9 @@ static struct buf *http2_pseudo(struct http2_head *h, const uint8_t *name, size_
     return slice_is(s, ":authority") ? &h->authority : NULL;
 }
 
-static int http2_on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
-                           size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *ctx)
+static int http2_on_header(nghttp2_session *session, const nghttp2_frame *frame,
+                           const uint8_t *name, size_t name_len, const uint8_t *value,
+                           size_t value_len, uint8_t flags, void *ctx)
 {
     struct http_exchange *x = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     struct http2_head *h = x ? x->head : NULL;
@@ -128,7 +132,8 @@ static int http2_on_header(nghttp2_session *session, const nghttp2_frame *frame,
     return 0;
 }
 
-/* The layout of http_exchange_fill: method, target, then names and values; :authority becomes host. */
+/* The layout of http_exchange_fill: method, target, then names and values; :authority becomes host.
+ */
 static int http2_fill(struct http_exchange *x, int *status)
 {
     struct http2_head *h = TAKE(x->head);
@@ -185,8 +190,8 @@ static int http2_on_frame(nghttp2_session *session, const nghttp2_frame *frame, 
     return 0;
 }
 
-static int http2_on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *p, size_t len,
-                         void *ctx)
+static int http2_on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *p,
+                         size_t len, void *ctx)
 {
     struct http_exchange *x = nghttp2_session_get_stream_user_data(session, id);
     int status = 0;
@@ -226,8 +231,8 @@ static int http2_on_stream_close(nghttp2_session *session, int32_t id, uint32_t 
     return 0;
 }
 
-static nghttp2_ssize http2_draw(nghttp2_session *session, int32_t id, uint8_t *out, size_t len, uint32_t *flags,
-                                nghttp2_data_source *source, void *ctx)
+static nghttp2_ssize http2_draw(nghttp2_session *session, int32_t id, uint8_t *out, size_t len,
+                                uint32_t *flags, nghttp2_data_source *source, void *ctx)
 {
     struct http_exchange *x = nghttp2_session_get_stream_user_data(session, id);
     struct http2 *h = ctx;
@@ -320,7 +325,8 @@ static int http2_send(struct http2 *h)
             break;
         http_io_flush(&c->io);
     } while (!c->io.out.bytes && !c->io.why);
-    if (!c->io.out.bytes && !nghttp2_session_want_read(h->session) && !nghttp2_session_want_write(h->session))
+    if (!c->io.out.bytes && !nghttp2_session_want_read(h->session) &&
+        !nghttp2_session_want_write(h->session))
         return -1;
     return 0;
 }
@@ -416,7 +422,8 @@ void http2_timeout(struct http_conn *c)
 void http2_stop(struct http_conn *c)
 {
     nghttp2_submit_goaway(c->h2->session, NGHTTP2_FLAG_NONE,
-                          nghttp2_session_get_last_proc_stream_id(c->h2->session), NGHTTP2_NO_ERROR, NULL, 0);
+                          nghttp2_session_get_last_proc_stream_id(c->h2->session), NGHTTP2_NO_ERROR,
+                          NULL, 0);
     http_io_kick(&c->io);
 }
 
@@ -469,7 +476,8 @@ void http2_start(struct http_exchange *x, const struct http_answer *a, bool whol
         http2_field(&f, "content-length", length);
     }
     if (nghttp2_submit_response2(x->conn->h2->session, x->id, f.nv, f.n, no_body ? NULL : &draw))
-        nghttp2_submit_rst_stream(x->conn->h2->session, NGHTTP2_FLAG_NONE, x->id, NGHTTP2_INTERNAL_ERROR);
+        nghttp2_submit_rst_stream(x->conn->h2->session, NGHTTP2_FLAG_NONE, x->id,
+                                  NGHTTP2_INTERNAL_ERROR);
     x->head_only = no_body;
     if (no_body || !a->len) {
         if (a->release)

@@ -79,7 +79,8 @@ void http_call_failed(struct http_call *c, const struct err *why)
     struct http_origin *o = c->origin;
 
     c->conn = NULL;
-    if (c->state == CALL_SENT && c->reused && !c->tried && call_may_repeat(c) && why->code != ERR_INVALID) {
+    if (c->state == CALL_SENT && c->reused && !c->tried && call_may_repeat(c) &&
+        why->code != ERR_INVALID) {
         c->tried = true;
         if (http_client_start(c, &err) == 0)
             return;
@@ -176,12 +177,14 @@ static void call_take_fields(struct http_call *c, struct http_parse *p)
     c->fields = n ? mem_alloc_array(n, sizeof(*c->fields)) : NULL;
     c->n_fields = n;
     for (unsigned i = 0; i < n; i++)
-        c->fields[i] = (struct http_field){ c->text.p + p->at.v[2 * i], c->text.p + p->at.v[2 * i + 1] };
+        c->fields[i] =
+            (struct http_field){ c->text.p + p->at.v[2 * i], c->text.p + p->at.v[2 * i + 1] };
 }
 
 static bool call_is_redirect(const struct http_call *c)
 {
-    return (c->status == 301 || c->status == 302 || c->status == 303 || c->status == 307 || c->status == 308) &&
+    return (c->status == 301 || c->status == 302 || c->status == 303 || c->status == 307 ||
+            c->status == 308) &&
            c->redirects < c->o.redirects && http_call_field(c, "location") &&
            (strcmp(c->method, "GET") == 0 || strcmp(c->method, "HEAD") == 0);
 }
@@ -210,7 +213,8 @@ int http_call_on_body(struct http_call *c, const char *p, size_t len)
     if (call_is_redirect(c))
         max = HTTP_HEAD_MAX * 2;
     if (len > max - c->n_got)
-        return err_set(&c->err, ERR_QUOTA, "%s %s: the answer has more than %zu bytes", c->method, c->url, max);
+        return err_set(&c->err, ERR_QUOTA, "%s %s: the answer has more than %zu bytes", c->method,
+                       c->url, max);
     c->n_got += len;
     if (call_is_redirect(c))
         return 0;
@@ -226,7 +230,8 @@ int http_call_on_body(struct http_call *c, const char *p, size_t len)
 /* The place that Location names, seen from the present one. */
 static char *call_location(const struct http_call *c, const char *location)
 {
-    size_t base = strcspn(strstr(c->url, "://") + 3, "/?#") + (size_t)(strstr(c->url, "://") + 3 - c->url);
+    size_t base =
+        strcspn(strstr(c->url, "://") + 3, "/?#") + (size_t)(strstr(c->url, "://") + 3 - c->url);
     size_t cut = strcspn(location, "#");
 
     if (strstr(location, "://") && strcspn(location, "/") > strcspn(location, ":"))
@@ -253,7 +258,8 @@ static int call_redirect(struct http_call *c, struct err *err)
         return err_wrap(err, "redirect");
     if (before.tls && !c->to.tls)
         return err_set(err, ERR_DENIED, "redirect from https to http");
-    if (before.tls != c->to.tls || before.port != c->to.port || strcasecmp(before.host, c->to.host) != 0)
+    if (before.tls != c->to.tls || before.port != c->to.port ||
+        strcasecmp(before.host, c->to.host) != 0)
         c->crossed = true;
     c->redirects++;
     c->tried = false;
@@ -311,12 +317,14 @@ static int call_check(const struct http_call_opts *o, struct err *err)
             return err_set(err, ERR_INVALID, "a header has a bad name or value");
     if (o->type && strpbrk(o->type, "\r\n"))
         return err_set(err, ERR_INVALID, "a content type has a bad value");
-    if (o->method && (!*o->method || strspn(o->method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != strlen(o->method)))
+    if (o->method &&
+        (!*o->method || strspn(o->method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != strlen(o->method)))
         return err_set(err, ERR_INVALID, "a bad method");
     return 0;
 }
 
-static int call_url(char **url, struct http_url *to, struct http_client *c, const char *from, struct err *err)
+static int call_url(char **url, struct http_url *to, struct http_client *c, const char *from,
+                    struct err *err)
 {
     size_t base;
 
@@ -342,8 +350,8 @@ static void call_restart_timers(struct http_call *c)
         loop_timer_set(c->client->loop, &c->deadline, ms, call_on_deadline);
 }
 
-int http_client_call(struct http_call **out, struct http_client *client, const struct http_call_opts *opts,
-                     struct err *err)
+int http_client_call(struct http_call **out, struct http_client *client,
+                     const struct http_call_opts *opts, struct err *err)
 {
     struct http_call *c;
     struct http_url to;
@@ -362,7 +370,8 @@ int http_client_call(struct http_call **out, struct http_client *client, const s
     c->type = mem_strdup(opts->type);
     c->own = opts->n_fields ? mem_alloc_array(opts->n_fields, sizeof(*c->own)) : NULL;
     for (unsigned i = 0; i < opts->n_fields; i++)
-        c->own[i] = (struct http_field){ mem_strdup(opts->fields[i].name), mem_strdup(opts->fields[i].value) };
+        c->own[i] = (struct http_field){ mem_strdup(opts->fields[i].name),
+                                         mem_strdup(opts->fields[i].value) };
     buf_add(&c->body, opts->body.p, opts->body.len);
     list_init(&c->waiting);
     list_push(&client->calls, &c->link);

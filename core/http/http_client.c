@@ -6,7 +6,9 @@
 #include "core/base/fd.h"
 
 static const char *const client_bundles[] = {
-    "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 };
 static const char *const client_alpn[] = { "http/1.1", NULL };
@@ -33,7 +35,8 @@ static void client_opts_copy(struct http_client_opts *o)
 
 static void client_opts_free(struct http_client_opts *o)
 {
-    const void *all[] = { o->base_url, o->ca_file, o->server_name, o->user_agent, o->ca_pem.p, o->cert_pem.p };
+    const void *all[] = { o->base_url,   o->ca_file,  o->server_name,
+                          o->user_agent, o->ca_pem.p, o->cert_pem.p };
 
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         mem_free((void *)(uintptr_t)all[i]);
@@ -58,8 +61,11 @@ static int client_roots(struct http_client *c, struct buf *out, struct err *err)
 /* Made at the first https connection: a client of plain http needs no roots. */
 int http_client_tls(struct http_client *c, struct err *err)
 {
-    struct tls_ctx_opts t = { .cert_pem = c->o.cert_pem, .key_pem = c->o.key_pem, .ca_pem = c->o.ca_pem,
-                              .alpn = client_alpn, .insecure = c->o.insecure };
+    struct tls_ctx_opts t = { .cert_pem = c->o.cert_pem,
+                              .key_pem = c->o.key_pem,
+                              .ca_pem = c->o.ca_pem,
+                              .alpn = client_alpn,
+                              .insecure = c->o.insecure };
     _cleanup_buf_ struct buf roots = BUF_INIT;
 
     if (c->tls)
@@ -72,7 +78,8 @@ int http_client_tls(struct http_client *c, struct err *err)
     return tls_ctx_new(&c->tls, &t, err);
 }
 
-int http_client_new(struct http_client **out, struct loop *l, const struct http_client_opts *opts, struct err *err)
+int http_client_new(struct http_client **out, struct loop *l, const struct http_client_opts *opts,
+                    struct err *err)
 {
     _cleanup_(http_client_freep) struct http_client *c = NEW(struct http_client);
 

@@ -3,8 +3,8 @@
  *   a call:        WAIT (for a connection) --> SENT --> HEAD --> end
  *   a connection:  RESOLVE --> CONNECT --> HANDSHAKE --> BUSY <--> IDLE
  *
- * A call on a kept connection that dies before the first byte of the answer is sent once more on a fresh one,
- * when its method allows that.
+ * A call on a kept connection that dies before the first byte of the answer is sent once more on a
+ * fresh one, when its method allows that.
  */
 #ifndef CORE_HTTP_HTTP_CLIENT_H
 #define CORE_HTTP_HTTP_CLIENT_H
@@ -90,14 +90,18 @@ void http_link_read_on(struct http_link *k, bool on);
 void http_call_write(struct http_call *c, struct http_queue *q);
 void http_call_on_head(struct http_call *c, struct http_parse *p);
 int http_call_on_body(struct http_call *c, const char *p, size_t len);
-void http_call_on_done(struct http_call *c, struct http_link *k);           /* the whole answer is there */
+/* the whole answer is there */
+void http_call_on_done(struct http_call *c, struct http_link *k);
 void http_call_on_upgrade(struct http_call *c, struct http_link *k, const char *p, size_t len);
-void http_call_failed(struct http_call *c, const struct err *why);          /* the connection broke: may try again */
+/* the connection broke: may try again */
+void http_call_failed(struct http_call *c, const struct err *why);
 void http_call_free(struct http_call *c);
 /* http_client.c */
 struct http_origin *http_client_origin(struct http_client *c, const struct http_url *u);
-int http_client_start(struct http_call *c, struct err *err);                /* finds or waits for a connection */
+/* finds or waits for a connection */
+int http_client_start(struct http_call *c, struct err *err);
 int http_client_tls(struct http_client *c, struct err *err);
-void http_origin_next(struct http_origin *o);                               /* a connection is free or gone */
+/* a connection is free or gone */
+void http_origin_next(struct http_origin *o);
 
 #endif

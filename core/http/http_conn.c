@@ -199,7 +199,8 @@ static void conn_name_peer(struct http_conn *c, int fd)
     struct sockaddr_storage sa = { 0 };
     socklen_t len = sizeof(sa);
 
-    if (getpeername(fd, (struct sockaddr *)&sa, &len) < 0 || (sa.ss_family != AF_INET && sa.ss_family != AF_INET6))
+    if (getpeername(fd, (struct sockaddr *)&sa, &len) < 0 ||
+        (sa.ss_family != AF_INET && sa.ss_family != AF_INET6))
         return;
     resolve_text((struct sockaddr *)&sa, c->peer, sizeof(c->peer), &c->port);
 }

@@ -1,7 +1,8 @@
 /* core/http/http_conn.h -- private: the server's connections and the requests on them.
  *
  *   accept --tls--> HANDSHAKE --> PREFACE --> HTTP1 | HTTP2
- *   HTTP1 --answer with "close"--> LINGER: what still comes is thrown away until the peer has read the answer
+ *   HTTP1 --answer with "close"--> LINGER: what still comes is thrown away until the peer has read
+ *   the answer
  *   any --http_conn_free: from the loop only, never inside a call of the handler--> freed
  */
 #ifndef CORE_HTTP_HTTP_CONN_H
@@ -34,7 +35,14 @@ struct http_server {
     int64_t date_s;
 };
 
-enum http_conn_state { CONN_HANDSHAKE, CONN_PREFACE, CONN_HTTP1, CONN_HTTP2, CONN_LINGER, CONN_GONE };
+enum http_conn_state {
+    CONN_HANDSHAKE,
+    CONN_PREFACE,
+    CONN_HTTP1,
+    CONN_HTTP2,
+    CONN_LINGER,
+    CONN_GONE
+};
 
 struct http_conn {
     struct list link;
@@ -95,7 +103,8 @@ struct http_exchange *http_exchange_new(struct http_conn *c);
 void http_exchange_free(struct http_exchange *x);
 void http_exchange_gone(struct http_exchange *x);        /* tells on_gone once; may free x */
 /* Takes the texts; -1: status to refuse with in *status. */
-int http_exchange_fill(struct http_exchange *x, struct buf *text, const size_t *at, size_t n_at, int *status);
+int http_exchange_fill(struct http_exchange *x, struct buf *text, const size_t *at, size_t n_at,
+                       int *status);
 /* Charges a piece of body; -1: status in *status. */
 int http_exchange_body(struct http_exchange *x, const char *p, size_t len, int *status);
 void http_exchange_dispatch(struct http_exchange *x);

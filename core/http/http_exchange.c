@@ -1,4 +1,5 @@
-/* http_exchange.c -- a request while the handler has it: the public functions on struct http_req. */
+/* http_exchange.c -- a request while the handler has it: the public functions on struct http_req.
+ */
 #include "core/http/http_conn.h"
 
 #include "core/crypto/crypto.h"
@@ -91,7 +92,8 @@ static int exchange_target(struct http_req *r, char *target)
     return 0;
 }
 
-int http_exchange_fill(struct http_exchange *x, struct buf *text, const size_t *at, size_t n_at, int *status)
+int http_exchange_fill(struct http_exchange *x, struct buf *text, const size_t *at, size_t n_at,
+                       int *status)
 {
     struct http_req *r = &x->req;
     struct http_field *f = n_at ? mem_alloc_array(n_at / 2, sizeof(*f)) : NULL;
@@ -230,10 +232,12 @@ size_t http_stream_write(struct http_req *r, const void *p, size_t len)
     return exchange_write(exchange_of(r), &(struct http_answer){ .body = p, .len = len });
 }
 
-size_t http_stream_write_ref(struct http_req *r, const void *p, size_t len, void (*release)(void *owner), void *owner)
+size_t http_stream_write_ref(struct http_req *r, const void *p, size_t len,
+                             void (*release)(void *owner), void *owner)
 {
-    return exchange_write(exchange_of(r), &(struct http_answer){ .body = p, .len = len, .release = release,
-                                                                 .owner = owner });
+    return exchange_write(
+        exchange_of(r),
+        &(struct http_answer){ .body = p, .len = len, .release = release, .owner = owner });
 }
 
 size_t http_stream_queued(const struct http_req *r)

@@ -17,7 +17,8 @@ struct fetch {
     bool done, failed;
 };
 
-int http_fetcher_new(struct http_fetcher **out, const struct http_client_opts *opts, struct err *err)
+int http_fetcher_new(struct http_fetcher **out, const struct http_client_opts *opts,
+                     struct err *err)
 {
     _cleanup_(http_fetcher_freep) struct http_fetcher *f = NEW(struct http_fetcher);
 
@@ -53,7 +54,8 @@ static void fetch_on_data(struct http_call *c, const char *p, size_t len, void *
         return;
     }
     if (len > f->max - f->body.len) {
-        err_set(&f->err, ERR_QUOTA, "%s: the answer has more than %zu bytes", http_call_url(c), f->max);
+        err_set(&f->err, ERR_QUOTA, "%s: the answer has more than %zu bytes", http_call_url(c),
+                f->max);
         fetch_fail(f, c);
         return;
     }
@@ -76,21 +78,33 @@ static void fetch_on_end(struct http_call *c, const struct err *why, void *ctx)
     r->n_fields = c->n_fields;
     r->fields = c->n_fields ? mem_alloc_array(c->n_fields, sizeof(*r->fields)) : NULL;
     for (unsigned i = 0; i < c->n_fields; i++)
-        r->fields[i] = (struct http_field){ mem_strdup(c->fields[i].name), mem_strdup(c->fields[i].value) };
+        r->fields[i] =
+            (struct http_field){ mem_strdup(c->fields[i].name), mem_strdup(c->fields[i].value) };
     r->body = f->body;
     f->body = BUF_INIT;
 }
 
-int http_fetch(struct http_fetched *out, struct http_fetcher *f, const struct http_fetch *what, struct err *err)
+int http_fetch(struct http_fetched *out, struct http_fetcher *f, const struct http_fetch *what,
+               struct err *err)
 {
     int64_t ms = what->deadline_ms ? what->deadline_ms : FETCH_MS, end = loop_now_ms(f->loop) + ms;
     struct http_fetched got = { 0 };
-    struct fetch state = { .what = what, .out = &got, .max = what->body_max ? what->body_max : HTTP_COLLECT_MAX };
+    struct fetch state = { .what = what,
+                           .out = &got,
+                           .max = what->body_max ? what->body_max : HTTP_COLLECT_MAX };
     struct http_call_opts o = {
-        .method = what->method, .url = what->url, .fields = what->fields, .n_fields = what->n_fields,
-        .body = what->body, .type = what->type, .redirects = what->redirects, .timeout_ms = ms,
+        .method = what->method,
+        .url = what->url,
+        .fields = what->fields,
+        .n_fields = what->n_fields,
+        .body = what->body,
+        .type = what->type,
+        .redirects = what->redirects,
+        .timeout_ms = ms,
         .silence_ms = what->silence_ms ? what->silence_ms : FETCH_MS,
-        .on_data = fetch_on_data, .on_end = fetch_on_end, .ctx = &state,
+        .on_data = fetch_on_data,
+        .on_end = fetch_on_end,
+        .ctx = &state,
     };
     struct http_call *c = NULL;
 

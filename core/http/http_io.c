@@ -40,17 +40,22 @@ static void io_watch(struct http_io *io)
     loop_io_set(&io->watch, events);
 }
 
-int http_io_init(struct http_io *io, struct loop *l, int fd, const struct http_io_ops *ops, struct err *err)
+int http_io_init(struct http_io *io, struct loop *l, int fd, const struct http_io_ops *ops,
+                 struct err *err)
 {
-    *io = (struct http_io){ .ops = ops, .loop = l, .fd = fd, .reading = true, .guard = NEW(struct http_guard) };
-    if (fd_set_nonblock(fd, err) < 0 || loop_io_add(l, &io->watch, fd, LOOP_READ, io_on_ready, err) < 0) {
+    *io = (struct http_io){
+        .ops = ops, .loop = l, .fd = fd, .reading = true, .guard = NEW(struct http_guard)
+    };
+    if (fd_set_nonblock(fd, err) < 0 ||
+        loop_io_add(l, &io->watch, fd, LOOP_READ, io_on_ready, err) < 0) {
         io->fd = fd_close(io->fd);
         return -1;
     }
     return 0;
 }
 
-int http_io_start_tls(struct http_io *io, struct tls_ctx *ctx, const char *server_name, struct err *err)
+int http_io_start_tls(struct http_io *io, struct tls_ctx *ctx, const char *server_name,
+                      struct err *err)
 {
     if (tls_new(&io->tls, ctx, io->fd, server_name, err) < 0)
         return -1;
@@ -262,7 +267,8 @@ static void io_steps(struct http_io *io, bool readable, const bool *dead)
         io_handshake(io);
         if (*dead || io->handshaking)
             return;
-        readable = true;                     /* the first bytes may have come with the last of the handshake */
+        /* the first bytes may have come with the last of the handshake */
+        readable = true;
     }
     if (!io->why && before) {
         http_io_flush(io);

@@ -144,7 +144,8 @@ static void link_connected(struct http_link *k, int fd)
         return;
     }
     k->state = LINK_HANDSHAKE;
-    if (http_client_tls(client, &k->err) < 0 || http_io_start_tls(&k->io, client->tls, name, &k->err) < 0)
+    if (http_client_tls(client, &k->err) < 0 ||
+        http_io_start_tls(&k->io, client->tls, name, &k->err) < 0)
         link_fail_soon(k);
 }
 
@@ -180,9 +181,11 @@ static void link_connect(struct http_link *k)
 
         resolve_set_port(a, o->url.port);
         k->fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (k->fd >= 0 && (connect(k->fd, (struct sockaddr *)&a->sa, a->len) == 0 || errno == EINPROGRESS)) {
+        if (k->fd >= 0 &&
+            (connect(k->fd, (struct sockaddr *)&a->sa, a->len) == 0 || errno == EINPROGRESS)) {
             err_clear(&k->err);
-            if (loop_io_add(o->client->loop, &k->connecting, k->fd, LOOP_WRITE, link_on_connect, &k->err) == 0)
+            if (loop_io_add(o->client->loop, &k->connecting, k->fd, LOOP_WRITE, link_on_connect,
+                            &k->err) == 0)
                 return;
         } else {
             err_sys(&k->err, "connect to %s port %u", o->url.host, o->url.port);
@@ -192,7 +195,8 @@ static void link_connect(struct http_link *k)
     link_fail_soon(k);
 }
 
-static void link_on_resolved(const struct resolve_address *a, unsigned n, const struct err *why, void *ctx)
+static void link_on_resolved(const struct resolve_address *a, unsigned n, const struct err *why,
+                             void *ctx)
 {
     struct http_link *k = ctx;
 
@@ -245,7 +249,8 @@ static void link_on_open(struct http_io *io)
     link_ready(container_of(io, struct http_link, io));
 }
 
-/* The answer is complete: the connection is kept when both sides like that and nothing is left over. */
+/* The answer is complete: the connection is kept when both sides like that and nothing is left
+ * over. */
 static void link_done(struct http_link *k, bool more)
 {
     struct http_origin *o = k->origin;

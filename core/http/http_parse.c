@@ -93,7 +93,8 @@ static int parse_end_value(llhttp_t *ll)
     if (p->head_done)
         return 0;
     at = p->at.v[p->at.len - 1];
-    while (p->text.len > at && (p->text.p[p->text.len - 1] == ' ' || p->text.p[p->text.len - 1] == '\t'))
+    while (p->text.len > at &&
+           (p->text.p[p->text.len - 1] == ' ' || p->text.p[p->text.len - 1] == '\t'))
         p->text.len--;
     buf_chr(&p->text, 0);
     return 0;
@@ -111,7 +112,8 @@ static int parse_head_done(llhttp_t *ll)
     p->expect_continue = expect && strcasecmp(expect, "100-continue") == 0;
     if (expect && !p->expect_continue && ll->type == HTTP_REQUEST)
         return parse_refuse(p, 417);
-    if (!p->chunked && ll->flags & F_CONTENT_LENGTH && !p->head_only && ll->content_length > p->body_max)
+    if (!p->chunked && ll->flags & F_CONTENT_LENGTH && !p->head_only &&
+        ll->content_length > p->body_max)
         return parse_refuse(p, 413);
     if (p->on_head)
         p->on_head(p);

@@ -1,6 +1,8 @@
-/* core/http/http_parse.h -- private: one HTTP/1 message at a time out of a stream of bytes, strictly (RFC 9112).
+/* core/http/http_parse.h -- private: one HTTP/1 message at a time out of a stream of bytes,
+ * strictly (RFC 9112).
  *
- * Nothing is guessed: folded headers, bare LF, two lengths, a length beside chunks, bad chunk sizes are errors.
+ * Nothing is guessed: folded headers, bare LF, two lengths, a length beside chunks, bad chunk sizes
+ * are errors.
  */
 #ifndef CORE_HTTP_HTTP_PARSE_H
 #define CORE_HTTP_HTTP_PARSE_H
@@ -29,16 +31,21 @@ struct http_parse {
 
 void http_parse_init(struct http_parse *p, bool response, size_t head_max, size_t body_max);
 void http_parse_deinit(struct http_parse *p);
-void http_parse_next(struct http_parse *p);              /* forgets the message, keeps limits and callbacks */
-/* Takes bytes up to the end of the message; answers how many. -1: refused (see refuse; 0 for responses). */
+/* forgets the message, keeps limits and callbacks */
+void http_parse_next(struct http_parse *p);
+/* Takes bytes up to the end of the message; answers how many. -1: refused (see refuse; 0 for
+ * responses). */
 ssize_t http_parse_feed(struct http_parse *p, const char *data, size_t len, struct err *err);
-int http_parse_eof(struct http_parse *p, struct err *err);       /* the stream ended: may complete a response */
+/* the stream ended: may complete a response */
+int http_parse_eof(struct http_parse *p, struct err *err);
 
 const char *http_parse_method(const struct http_parse *p);
 const char *http_parse_target(const struct http_parse *p);
 unsigned http_parse_fields(const struct http_parse *p);
-struct http_field http_parse_field(const struct http_parse *p, unsigned i);      /* name lower-case */
-const char *http_parse_get(const struct http_parse *p, const char *name);        /* the first or NULL */
+/* name lower-case */
+struct http_field http_parse_field(const struct http_parse *p, unsigned i);
+/* the first or NULL */
+const char *http_parse_get(const struct http_parse *p, const char *name);
 unsigned http_parse_count(const struct http_parse *p, const char *name);
 /* Is `word` among the comma-separated words of this header, in any case? */
 bool http_parse_has_word(const struct http_parse *p, const char *name, const char *word);

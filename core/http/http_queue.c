@@ -1,6 +1,7 @@
 #include "core/http/http_io.h"
 
-#define QUEUE_COPY_BYTES 1024                /* least size of a copied piece: small writes share one */
+/* least size of a copied piece: small writes share one */
+#define QUEUE_COPY_BYTES 1024
 
 static void queue_push(struct http_queue *q, struct http_seg *s)
 {
@@ -32,7 +33,8 @@ void http_queue_add(struct http_queue *q, const void *p, size_t len)
     queue_push(q, s);
 }
 
-void http_queue_ref(struct http_queue *q, const void *p, size_t len, void (*release)(void *), void *owner)
+void http_queue_ref(struct http_queue *q, const void *p, size_t len, void (*release)(void *),
+                    void *owner)
 {
     struct http_seg *s;
 

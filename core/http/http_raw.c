@@ -2,9 +2,11 @@
 
 #include "core/http/http_conn.h"
 
-#define RAW_END_MS 30000                     /* an ended stream may take so long to send what is queued */
-#define RAW_LINGER_MS 2000                   /* and then so long to see the peer's end: a close with unread bytes
-                                              * would reset the connection and lose what was sent last */
+/* an ended stream may take so long to send what is queued */
+#define RAW_END_MS 30000
+/* and then so long to see the peer's end: a close with unread bytes would reset the connection and
+ * lose what was sent last */
+#define RAW_LINGER_MS 2000
 
 struct http_raw {
     struct http_io io;
@@ -111,7 +113,8 @@ struct http_raw *http_raw_take(struct http_io *io, struct buf *in, const struct 
     return w;
 }
 
-int http_raw_new(struct http_raw **out, struct loop *l, int fd, const struct http_raw_ops *ops, struct err *err)
+int http_raw_new(struct http_raw **out, struct loop *l, int fd, const struct http_raw_ops *ops,
+                 struct err *err)
 {
     struct http_raw *w = NEW(struct http_raw);
 
@@ -192,8 +195,9 @@ void http_raw_shut(struct http_raw *w)
         http_io_half_close(&w->io);
 }
 
-struct http_raw *http_upgrade(struct http_req *r, const char *protocol, const struct http_field *fields,
-                              unsigned n_fields, const struct http_raw_ops *ops)
+struct http_raw *http_upgrade(struct http_req *r, const char *protocol,
+                              const struct http_field *fields, unsigned n_fields,
+                              const struct http_raw_ops *ops)
 {
     struct http_exchange *x = container_of(r, struct http_exchange, req);
     struct http_conn *c = x->conn;
@@ -203,7 +207,8 @@ struct http_raw *http_upgrade(struct http_req *r, const char *protocol, const st
     check(x->state == EXCHANGE_HELD);
     if (!c || x->gone || !x->upgrade || r->version != HTTP_1_1)
         return NULL;
-    buf_fmt(&head, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: %s\r\nConnection: Upgrade\r\n", protocol);
+    buf_fmt(&head, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: %s\r\nConnection: Upgrade\r\n",
+            protocol);
     for (unsigned i = 0; i < n_fields; i++) {
         check(!strpbrk(fields[i].name, "\r\n: ") && !strpbrk(fields[i].value, "\r\n"));
         buf_fmt(&head, "%s: %s\r\n", fields[i].name, fields[i].value);

@@ -49,7 +49,8 @@ static void server_default(struct http_server_opts *o)
         o->stall_ms = HTTP_STALL_MS;
 }
 
-int http_server_new(struct http_server **out, struct loop *l, const struct http_server_opts *opts, struct err *err)
+int http_server_new(struct http_server **out, struct loop *l, const struct http_server_opts *opts,
+                    struct err *err)
 {
     struct http_server *s;
 
@@ -144,7 +145,8 @@ int http_server_listen_fd(struct http_server *s, int fd, struct tls_ctx *tls, st
     ln->server = s;
     ln->fd = fd;
     list_init(&ln->link);
-    if (fd_set_nonblock(fd, err) < 0 || loop_io_add(s->loop, &ln->io, fd, LOOP_READ, server_on_accept, err) < 0) {
+    if (fd_set_nonblock(fd, err) < 0 ||
+        loop_io_add(s->loop, &ln->io, fd, LOOP_READ, server_on_accept, err) < 0) {
         listener_free(ln);
         return -1;
     }
@@ -153,8 +155,8 @@ int http_server_listen_fd(struct http_server *s, int fd, struct tls_ctx *tls, st
     return 0;
 }
 
-int http_server_listen(struct http_server *s, const char *address, uint16_t port, struct tls_ctx *tls,
-                       struct err *err)
+int http_server_listen(struct http_server *s, const char *address, uint16_t port,
+                       struct tls_ctx *tls, struct err *err)
 {
     struct resolve_address a;
     _cleanup_fd_ int fd = -1;
@@ -220,7 +222,8 @@ void http_server_conn_gone(struct http_server *s)
         loop_timer_set(s->loop, &s->stop_timer, 0, server_on_deadline);
 }
 
-void http_server_stop(struct http_server *s, int64_t deadline_ms, void (*on_stopped)(void *ctx), void *ctx)
+void http_server_stop(struct http_server *s, int64_t deadline_ms, void (*on_stopped)(void *ctx),
+                      void *ctx)
 {
     s->stopping = true;
     s->on_stopped = on_stopped;
@@ -235,8 +238,8 @@ void http_server_stop(struct http_server *s, int64_t deadline_ms, void (*on_stop
 const char *http_server_date(struct http_server *s)
 {
     static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-    static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
-                                        "Nov", "Dec" };
+    static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
     time_t now = (time_t)env_wall_s(loop_env(s->loop));
     struct tm tm;
 

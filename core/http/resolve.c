@@ -9,7 +9,8 @@
 #include "core/base/fd.h"
 #include "core/base/mem.h"
 
-#define RESOLVE_NAMES_MAX 8                  /* the name itself and those made with the search list */
+/* the name itself and those made with the search list */
+#define RESOLVE_NAMES_MAX 8
 #define RESOLVE_NAME_BYTES 256
 #define RESOLVE_PACKET 4096
 #define RESOLVE_PORT 53
@@ -92,7 +93,8 @@ static void resolve_hosts(struct resolve *r)
         struct resolve_address a;
         char ip[64];
 
-        if (!resolve_word(&line, &word) || !resolve_copy(ip, sizeof(ip), word) || !resolve_numeric(&a, ip))
+        if (!resolve_word(&line, &word) || !resolve_copy(ip, sizeof(ip), word) ||
+            !resolve_numeric(&a, ip))
             continue;
         while (resolve_word(&line, &word))
             if (resolve_same(word, r->o.host)) {
@@ -102,7 +104,11 @@ static void resolve_hosts(struct resolve *r)
     }
 }
 
-struct resolve_conf { struct slice search[RESOLVE_NAMES_MAX - 1]; unsigned n_search; int64_t ndots; };
+struct resolve_conf {
+    struct slice search[RESOLVE_NAMES_MAX - 1];
+    unsigned n_search;
+    int64_t ndots;
+};
 
 static void resolve_conf_line(struct resolve *r, struct resolve_conf *c, struct slice line)
 {
@@ -111,8 +117,10 @@ static void resolve_conf_line(struct resolve *r, struct resolve_conf *c, struct 
 
     if (!resolve_word(&line, &word))
         return;
-    if (slice_is(word, "nameserver") && r->n_servers < RESOLVE_SERVERS_MAX && resolve_word(&line, &value)) {
-        if (resolve_copy(text, sizeof(text), value) && resolve_numeric(&r->servers[r->n_servers], text))
+    if (slice_is(word, "nameserver") && r->n_servers < RESOLVE_SERVERS_MAX &&
+        resolve_word(&line, &value)) {
+        if (resolve_copy(text, sizeof(text), value) &&
+            resolve_numeric(&r->servers[r->n_servers], text))
             resolve_set_port(&r->servers[r->n_servers++], RESOLVE_PORT);
     } else if (slice_is(word, "search") || slice_is(word, "domain")) {
         c->n_search = 0;
@@ -395,7 +403,8 @@ static void resolve_on_start(struct loop_timer *t)
         resolve_ask(r);
 }
 
-int resolve_new(struct resolve **out, struct loop *l, const struct resolve_opts *opts, struct err *err)
+int resolve_new(struct resolve **out, struct loop *l, const struct resolve_opts *opts,
+                struct err *err)
 {
     struct resolve_address a;
     struct resolve *r;
@@ -409,7 +418,8 @@ int resolve_new(struct resolve **out, struct loop *l, const struct resolve_opts 
     r->fd = -1;
     if (resolve_numeric(&a, opts->host)) {
         resolve_found(r, &a);
-    } else if (strcasecmp(opts->host, "localhost") == 0 || strcasecmp(opts->host, "localhost.") == 0) {
+    } else if (strcasecmp(opts->host, "localhost") == 0 ||
+               strcasecmp(opts->host, "localhost.") == 0) {
         resolve_numeric(&a, "127.0.0.1");
         resolve_found(r, &a);
         resolve_numeric(&a, "::1");

@@ -1,5 +1,6 @@
-/* core/http/resolve.h -- names to addresses without libc: numeric ones, localhost, /etc/hosts, then the name
- * servers of /etc/resolv.conf over UDP (A and AAAA, search list, ndots). Asynchronous on one loop.
+/* core/http/resolve.h -- names to addresses without libc: numeric ones, localhost, /etc/hosts, then
+ * the name servers of /etc/resolv.conf over UDP (A and AAAA, search list, ndots). Asynchronous on
+ * one loop.
  */
 #ifndef CORE_HTTP_RESOLVE_H
 #define CORE_HTTP_RESOLVE_H
@@ -26,13 +27,16 @@ struct resolve_opts {
     void *ctx;
 };
 
-int resolve_new(struct resolve **out, struct loop *l, const struct resolve_opts *opts, struct err *err);
-struct resolve *resolve_free(struct resolve *r);                         /* cancels; no callback after */
+int resolve_new(struct resolve **out, struct loop *l, const struct resolve_opts *opts,
+                struct err *err);
+/* cancels; no callback after */
+struct resolve *resolve_free(struct resolve *r);
 CLEANUP_DEFINE(struct resolve, resolve_free)
 
 /* A numeric address; false when it is none. */
 bool resolve_numeric(struct resolve_address *out, const char *host);
 void resolve_set_port(struct resolve_address *a, uint16_t port);
-void resolve_text(const struct sockaddr *sa, char *out, size_t bytes, uint16_t *port);   /* IPv4-mapped as IPv4 */
+/* IPv4-mapped as IPv4 */
+void resolve_text(const struct sockaddr *sa, char *out, size_t bytes, uint16_t *port);
 
 #endif

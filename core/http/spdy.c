@@ -1,5 +1,6 @@
-/* spdy.c -- frames and streams. Sending is not held back by windows: the clients that still speak this protocol
- * neither give nor ask for credit; the socket's queue holds it back. Receiving stops when readers lag behind. */
+/* spdy.c -- frames and streams. Sending is not held back by windows: the clients that still speak
+ * this protocol neither give nor ask for credit; the socket's queue holds it back. Receiving
+ * stops when readers lag behind. */
 #include "core/http/spdy.h"
 
 #include <strings.h>
@@ -8,12 +9,21 @@
 #include "core/http/http_raw.h"
 #include "core/http/spdy_frame.h"
 
-#define SPDY_UNREAD_MAX (256u << 10)         /* given to on_data but not yet consumed; past it reading rests */
+/* given to on_data but not yet consumed; past it reading rests */
+#define SPDY_UNREAD_MAX (256u << 10)
 #define SPDY_CREDIT_STEP (16u << 10)
 #define SPDY_WRITE_MAX (32u << 10)           /* of one data frame of ours */
 
-enum { SYN_STREAM = 1, SYN_REPLY = 2, RST_STREAM = 3, SETTINGS = 4, PING = 6, GOAWAY = 7, HEADERS = 8,
-       WINDOW_UPDATE = 9 };
+enum {
+    SYN_STREAM = 1,
+    SYN_REPLY = 2,
+    RST_STREAM = 3,
+    SETTINGS = 4,
+    PING = 6,
+    GOAWAY = 7,
+    HEADERS = 8,
+    WINDOW_UPDATE = 9
+};
 enum { FLAG_FIN = 1, FLAG_UNIDIRECTIONAL = 2 };
 enum { RST_PROTOCOL = 1, RST_INVALID = 2, RST_REFUSED = 3, RST_CANCEL = 5 };
 
@@ -179,7 +189,8 @@ static void spdy_fin_seen(struct spdy_stream *st)
         stream_drop(st);
 }
 
-static int spdy_on_syn_stream(struct spdy *s, unsigned flags, const char *p, size_t len, struct err *err)
+static int spdy_on_syn_stream(struct spdy *s, unsigned flags, const char *p, size_t len,
+                              struct err *err)
 {
     struct spdy_stream *st;
     uint32_t id;
@@ -189,8 +200,8 @@ static int spdy_on_syn_stream(struct spdy *s, unsigned flags, const char *p, siz
     st = NEW(struct spdy_stream);
     list_init(&st->link);
     /* the headers are always read: they move the shared state of the compression on */
-    if (spdy_codec_read(&s->codec, &st->text, &st->fields, &st->n_fields, (struct slice){ p + 10, len - 10 },
-                        err) < 0) {
+    if (spdy_codec_read(&s->codec, &st->text, &st->fields, &st->n_fields,
+                        (struct slice){ p + 10, len - 10 }, err) < 0) {
         stream_destroy(st);
         return -1;
     }
@@ -216,7 +227,8 @@ static int spdy_on_syn_stream(struct spdy *s, unsigned flags, const char *p, siz
     return 0;
 }
 
-static int spdy_on_headers(struct spdy *s, unsigned flags, const char *p, size_t len, struct err *err)
+static int spdy_on_headers(struct spdy *s, unsigned flags, const char *p, size_t len,
+                           struct err *err)
 {
     _cleanup_buf_ struct buf text = BUF_INIT;
     struct http_field *fields = NULL;
@@ -426,8 +438,8 @@ bool spdy_is_upgrade(const struct http_req *r)
     return r->version == HTTP_1_1 && upgrade && strcasecmp(upgrade, SPDY_PROTOCOL) == 0;
 }
 
-int spdy_accept(struct spdy **out, struct http_req *r, const char *protocol, const struct spdy_ops *ops,
-                struct err *err)
+int spdy_accept(struct spdy **out, struct http_req *r, const char *protocol,
+                const struct spdy_ops *ops, struct err *err)
 {
     struct http_field field = { "X-Stream-Protocol-Version", protocol };
     struct http_raw_ops raw_ops = spdy_raw_ops;
@@ -504,7 +516,8 @@ size_t spdy_write(struct spdy_stream *st, const void *p, size_t len)
     if (st->fin_sent)
         return spdy_queued(st);
     for (size_t at = 0; at < len; at += SPDY_WRITE_MAX)
-        spdy_data(st, 0, (const char *)p + at, len - at < SPDY_WRITE_MAX ? len - at : SPDY_WRITE_MAX);
+        spdy_data(st, 0, (const char *)p + at,
+                  len - at < SPDY_WRITE_MAX ? len - at : SPDY_WRITE_MAX);
     return spdy_queued(st);
 }
 

@@ -1,8 +1,9 @@
-/* core/http/spdy.h -- SPDY/3.1 over an upgraded connection, server side: what kubectl and other clients use for
- * exec, attach and port-forward where WebSocket is not offered.
+/* core/http/spdy.h -- SPDY/3.1 over an upgraded connection, server side: what kubectl and other
+ * clients use for exec, attach and port-forward where WebSocket is not offered.
  *
- * Each stream is opened by the client with headers ("streamtype: stdin"), answered by spdy_reply, and carries
- * bytes both ways. Flow control windows are kept for the reader: spdy_stream_consumed() gives credit.
+ * Each stream is opened by the client with headers ("streamtype: stdin"), answered by spdy_reply,
+ * and carries bytes both ways. Flow control windows are kept for the reader: spdy_stream_consumed()
+ * gives credit.
  */
 #ifndef CORE_HTTP_SPDY_H
 #define CORE_HTTP_SPDY_H
@@ -23,30 +24,39 @@ struct spdy_ops {
     void (*on_stream)(struct spdy *s, struct spdy_stream *st, void *ctx);
     void (*on_data)(struct spdy_stream *st, const char *p, size_t len, void *ctx);
     void (*on_fin)(struct spdy_stream *st, void *ctx);       /* the peer will send no more */
-    void (*on_reset)(struct spdy_stream *st, void *ctx);     /* by the peer; the stream is freed after */
-    void (*on_drain)(struct spdy_stream *st, void *ctx);     /* its queue is empty again; may be NULL */
-    void (*on_close)(struct spdy *s, const struct err *why, void *ctx);  /* once; streams are all gone. Free it here or later */
+    /* by the peer; the stream is freed after */
+    void (*on_reset)(struct spdy_stream *st, void *ctx);
+    /* its queue is empty again; may be NULL */
+    void (*on_drain)(struct spdy_stream *st, void *ctx);
+    /* once; streams are all gone. Free it here or later */
+    void (*on_close)(struct spdy *s, const struct err *why, void *ctx);
     void *ctx;
 };
 
 bool spdy_is_upgrade(const struct http_req *r);
 /* Answers 101 (`protocol`: X-Stream-Protocol-Version to agree on, or NULL) and takes over. */
-int spdy_accept(struct spdy **out, struct http_req *r, const char *protocol, const struct spdy_ops *ops,
-                struct err *err);
-struct spdy *spdy_new(struct http_raw *raw, struct loop *l, const struct spdy_ops *ops);     /* takes the raw */
+int spdy_accept(struct spdy **out, struct http_req *r, const char *protocol,
+                const struct spdy_ops *ops, struct err *err);
+/* takes the raw */
+struct spdy *spdy_new(struct http_raw *raw, struct loop *l, const struct spdy_ops *ops);
 struct spdy *spdy_free(struct spdy *s);      /* no callback after */
 CLEANUP_DEFINE(struct spdy, spdy_free)
-void spdy_end(struct spdy *s);               /* GOAWAY; frees itself once all is written: no callback after */
+/* GOAWAY; frees itself once all is written: no callback after */
+void spdy_end(struct spdy *s);
 
 uint32_t spdy_stream_id(const struct spdy_stream *st);
-const char *spdy_stream_field(const struct spdy_stream *st, const char *name);   /* lower-case; or NULL */
+/* lower-case; or NULL */
+const char *spdy_stream_field(const struct spdy_stream *st, const char *name);
 void *spdy_stream_user(const struct spdy_stream *st);
 void spdy_stream_set_user(struct spdy_stream *st, void *user);
 int spdy_reply(struct spdy_stream *st);      /* SYN_REPLY with no headers */
-size_t spdy_write(struct spdy_stream *st, const void *p, size_t len);    /* copies; bytes queued on this stream */
+/* copies; bytes queued on this stream */
+size_t spdy_write(struct spdy_stream *st, const void *p, size_t len);
 size_t spdy_queued(const struct spdy_stream *st);
-void spdy_fin(struct spdy_stream *st);       /* half-close after what is queued; freed once both sides have */
+/* half-close after what is queued; freed once both sides have */
+void spdy_fin(struct spdy_stream *st);
 void spdy_reset(struct spdy_stream *st);     /* freed */
-void spdy_consumed(struct spdy_stream *st, size_t len);                  /* bytes of on_data dealt with */
+/* bytes of on_data dealt with */
+void spdy_consumed(struct spdy_stream *st, size_t len);
 
 #endif

@@ -3,25 +3,87 @@
 #include "core/base/check.h"
 #include "core/base/vec.h"
 
-/* The dictionary: these words, each after its length in four bytes, then the text without lengths. */
+/* The dictionary: these words, each after its length in four bytes, then the text without lengths.
+ */
 static const char *const dictionary_words[] = {
-    "options", "head", "post", "put", "delete", "trace", "accept", "accept-charset", "accept-encoding",
-    "accept-language", "accept-ranges", "age", "allow", "authorization", "cache-control", "connection",
-    "content-base", "content-encoding", "content-language", "content-length", "content-location", "content-md5",
-    "content-range", "content-type", "date", "etag", "expect", "expires", "from", "host", "if-match",
-    "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "last-modified", "location",
-    "max-forwards", "pragma", "proxy-authenticate", "proxy-authorization", "range", "referer", "retry-after",
-    "server", "te", "trailer", "transfer-encoding", "upgrade", "user-agent", "vary", "via", "warning",
-    "www-authenticate", "method", "get", "status", "200 OK", "version", "HTTP/1.1", "url", "public",
-    "set-cookie", "keep-alive", "origin",
+    "options",
+    "head",
+    "post",
+    "put",
+    "delete",
+    "trace",
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "accept-ranges",
+    "age",
+    "allow",
+    "authorization",
+    "cache-control",
+    "connection",
+    "content-base",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-location",
+    "content-md5",
+    "content-range",
+    "content-type",
+    "date",
+    "etag",
+    "expect",
+    "expires",
+    "from",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "last-modified",
+    "location",
+    "max-forwards",
+    "pragma",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "range",
+    "referer",
+    "retry-after",
+    "server",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "vary",
+    "via",
+    "warning",
+    "www-authenticate",
+    "method",
+    "get",
+    "status",
+    "200 OK",
+    "version",
+    "HTTP/1.1",
+    "url",
+    "public",
+    "set-cookie",
+    "keep-alive",
+    "origin",
 };
 static const char dictionary_text[] =
     "100101201202205206300302303304305306307402405406407408409410411412413414415416417502504505"
-    "203 Non-Authoritative Information204 No Content301 Moved Permanently400 Bad Request401 Unauthorized"
+    "203 Non-Authoritative Information204 No Content301 Moved Permanently400 Bad Request401 "
+    "Unauthorized"
     "403 Forbidden404 Not Found500 Internal Server Error501 Not Implemented503 Service Unavailable"
-    "Jan Feb Mar Apr May Jun Jul Aug Sept Oct Nov Dec 00:00:00 Mon, Tue, Wed, Thu, Fri, Sat, Sun, GMT"
-    "chunked,text/html,image/png,image/jpg,image/gif,application/xml,application/xhtml+xml,text/plain,"
-    "text/javascript,publicprivatemax-age=gzip,deflate,sdchcharset=utf-8charset=iso-8859-1,utf-,*,enq=0.";
+    "Jan Feb Mar Apr May Jun Jul Aug Sept Oct Nov Dec 00:00:00 Mon, Tue, Wed, Thu, Fri, Sat, Sun, "
+    "GMT"
+    "chunked,text/html,image/png,image/jpg,image/gif,application/xml,application/xhtml+xml,text/"
+    "plain,"
+    "text/"
+    "javascript,publicprivatemax-age=gzip,deflate,sdchcharset=utf-8charset=iso-8859-1,utf-,*,enq="
+    "0.";
 
 #define DICTIONARY_BYTES 1423
 #define DICTIONARY_ADLER 0xe3c6a7c2u
@@ -36,7 +98,8 @@ static void dictionary_build(struct buf *b)
     }
     buf_str(b, dictionary_text);
     check(b->len == DICTIONARY_BYTES);
-    check(adler32(adler32(0, NULL, 0), (unsigned char *)b->p, (unsigned)b->len) == DICTIONARY_ADLER);
+    check(adler32(adler32(0, NULL, 0), (unsigned char *)b->p, (unsigned)b->len) ==
+          DICTIONARY_ADLER);
 }
 
 void spdy_codec_deinit(struct spdy_codec *c)
@@ -115,7 +178,8 @@ static int codec_pair(struct slice *rest, struct buf *text, struct codec_at *at)
 {
     struct slice name, values, value;
 
-    if (codec_text(rest, &name) < 0 || codec_text(rest, &values) < 0 || !name.len || memchr(name.p, 0, name.len))
+    if (codec_text(rest, &name) < 0 || codec_text(rest, &values) < 0 || !name.len ||
+        memchr(name.p, 0, name.len))
         return -1;
     do {
         if (!slice_split(&values, 0, &value))
@@ -133,8 +197,8 @@ static int codec_pair(struct slice *rest, struct buf *text, struct codec_at *at)
     return 0;
 }
 
-int spdy_codec_read(struct spdy_codec *c, struct buf *text, struct http_field **fields, unsigned *n, struct slice block,
-                    struct err *err)
+int spdy_codec_read(struct spdy_codec *c, struct buf *text, struct http_field **fields, unsigned *n,
+                    struct slice block, struct err *err)
 {
     _cleanup_buf_ struct buf plain = BUF_INIT;
     struct codec_at at = { { 0 } };
@@ -153,7 +217,8 @@ int spdy_codec_read(struct spdy_codec *c, struct buf *text, struct http_field **
         *n = (unsigned)(at.v.len / 2);
         *fields = *n ? mem_alloc_array(*n, sizeof(**fields)) : NULL;
         for (unsigned i = 0; i < *n; i++)
-            (*fields)[i] = (struct http_field){ text->p + at.v.v[2 * i], text->p + at.v.v[2 * i + 1] };
+            (*fields)[i] =
+                (struct http_field){ text->p + at.v.v[2 * i], text->p + at.v.v[2 * i + 1] };
     } else {
         rc = err_set(err, ERR_CORRUPT, "malformed headers");
     }
@@ -166,8 +231,8 @@ static void codec_put(struct buf *b, size_t v)
     buf_add(b, (char[]){ (char)(v >> 24), (char)(v >> 16), (char)(v >> 8), (char)v }, 4);
 }
 
-int spdy_codec_write(struct spdy_codec *c, struct buf *out, const struct http_field *fields, unsigned n,
-                     struct err *err)
+int spdy_codec_write(struct spdy_codec *c, struct buf *out, const struct http_field *fields,
+                     unsigned n, struct err *err)
 {
     _cleanup_buf_ struct buf plain = BUF_INIT;
     _cleanup_buf_ struct buf d = BUF_INIT;

@@ -8,8 +8,14 @@
 
 #define WEBSOCKET_CLOSE_MS 5000              /* for the peer to agree to our close */
 
-enum { CLOSE_NORMAL = 1000, CLOSE_PROTOCOL = 1002, CLOSE_NONE = 1005, CLOSE_BROKEN = 1006, CLOSE_TEXT = 1007,
-       CLOSE_TOO_BIG = 1009 };
+enum {
+    CLOSE_NORMAL = 1000,
+    CLOSE_PROTOCOL = 1002,
+    CLOSE_NONE = 1005,
+    CLOSE_BROKEN = 1006,
+    CLOSE_TEXT = 1007,
+    CLOSE_TOO_BIG = 1009
+};
 
 struct websocket {
     struct websocket_ops ops;
@@ -135,8 +141,8 @@ static int websocket_peer_close(struct websocket *w, const char *p, size_t len)
     if (len >= 2) {
         code = (unsigned char)p[0] << 8 | (unsigned char)p[1];
         memcpy(reason, p + 2, len - 2);
-        if (code < 1000 || code >= 5000 || code == CLOSE_NONE || code == CLOSE_BROKEN || code == 1004 ||
-            (code > 1014 && code < 3000) || !str_is_utf8(p + 2, len - 2))
+        if (code < 1000 || code >= 5000 || code == CLOSE_NONE || code == CLOSE_BROKEN ||
+            code == 1004 || (code > 1014 && code < 3000) || !str_is_utf8(p + 2, len - 2))
             return websocket_fail(w, CLOSE_PROTOCOL, "bad close");
     }
     websocket_send_close(w, code, "");
@@ -162,7 +168,8 @@ static int websocket_deliver(struct websocket *w, unsigned op, const char *p, si
     return w->freed || !w->raw ? -1 : 0;
 }
 
-static int websocket_data(struct websocket *w, const struct websocket_frame *f, const char *p, size_t len)
+static int websocket_data(struct websocket *w, const struct websocket_frame *f, const char *p,
+                          size_t len)
 {
     unsigned op = f->op;
     int rc;
@@ -206,7 +213,8 @@ static int websocket_take(struct websocket *w, size_t *at)
     for (size_t i = 0; f.masked && i < f.len; i++)
         p[i] ^= (char)f.mask[i & 3];
     *at += f.head + (size_t)f.len;
-    rc = f.op & 8 ? websocket_control(w, f.op, p, (size_t)f.len) : websocket_data(w, &f, p, (size_t)f.len);
+    rc = f.op & 8 ? websocket_control(w, f.op, p, (size_t)f.len)
+                  : websocket_data(w, &f, p, (size_t)f.len);
     return rc < 0 ? -1 : 1;
 }
 
@@ -293,7 +301,8 @@ static void websocket_on_ping_time(struct loop_timer *t)
     loop_timer_set(w->loop, &w->timer, WEBSOCKET_PING_MS, websocket_on_ping_time);
 }
 
-static struct websocket *websocket_make(struct loop *l, bool client, const struct websocket_ops *ops)
+static struct websocket *websocket_make(struct loop *l, bool client,
+                                        const struct websocket_ops *ops)
 {
     struct websocket *w = NEW(struct websocket);
 
@@ -305,7 +314,8 @@ static struct websocket *websocket_make(struct loop *l, bool client, const struc
     return w;
 }
 
-struct websocket *websocket_new(struct http_raw *raw, struct loop *l, bool client, const struct websocket_ops *ops)
+struct websocket *websocket_new(struct http_raw *raw, struct loop *l, bool client,
+                                const struct websocket_ops *ops)
 {
     struct websocket *w = websocket_make(l, client, ops);
     struct http_raw_ops r = websocket_raw_ops;
@@ -364,7 +374,8 @@ bool websocket_is_upgrade(const struct http_req *r)
 int websocket_negotiate(const struct http_req *r, const char *const *protocols,
                         char protocol[WEBSOCKET_PROTOCOL_BYTES], struct err *err)
 {
-    const char *key = http_req_field(r, "sec-websocket-key"), *version = http_req_field(r, "sec-websocket-version");
+    const char *key = http_req_field(r, "sec-websocket-key"),
+               *version = http_req_field(r, "sec-websocket-version");
     _cleanup_buf_ struct buf raw = BUF_INIT;
 
     if (!websocket_is_upgrade(r) || strcmp(r->method, "GET") != 0)
@@ -387,7 +398,8 @@ int websocket_accept(struct websocket **out, struct http_req *r, const char *pro
 {
     struct http_raw_ops raw_ops = websocket_raw_ops;
     char accept[WEBSOCKET_ACCEPT_BYTES];
-    struct http_field fields[2] = { { "Sec-WebSocket-Accept", accept }, { "Sec-WebSocket-Protocol", protocol } };
+    struct http_field fields[2] = { { "Sec-WebSocket-Accept", accept },
+                                    { "Sec-WebSocket-Protocol", protocol } };
     const char *key = http_req_field(r, "sec-websocket-key");
     struct websocket *w;
 

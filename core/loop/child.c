@@ -17,7 +17,8 @@
 
 #define CHILD_FDS_MAX 8
 #define CHILD_FIRST_FD (IMSG_FD + 1)
-#define CHILD_HIGH_FD 64            /* where descriptors are kept clear of the numbers the child uses */
+/* where descriptors are kept clear of the numbers the child uses */
+#define CHILD_HIGH_FD 64
 #define CHILD_RECORDS_A_ROUND 64
 
 struct child {
@@ -30,12 +31,14 @@ struct child {
     bool *freed;                    /* set while a callback runs: becomes true when it freed us */
 };
 
-/* All that the new process needs, prepared so that between vfork and exec there are only system calls. */
+/* All that the new process needs, prepared so that between vfork and exec there are only system
+ * calls. */
 struct child_exec {
     const char *exe;
     char *argv[CHILD_ARGS_MAX + 3];
     char *const *env;
-    int from[3 + 1 + CHILD_FDS_MAX + 1];        /* becomes descriptor i; -1: as it is. Last: failure */
+    /* becomes descriptor i; -1: as it is. Last: failure */
+    int from[3 + 1 + CHILD_FDS_MAX + 1];
     unsigned n;
     bool detached;
     pid_t parent;
@@ -192,7 +195,8 @@ static int child_exec(const struct child_opts *o, int sock, pid_t *out, struct e
 /* Kills and waits. */
 static void child_end(pid_t pid)
 {
-    (void)kill(pid, SIGKILL);                   /* ours and not reaped: the number is still its own */
+    /* ours and not reaped: the number is still its own */
+    (void)kill(pid, SIGKILL);
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
 }
@@ -232,7 +236,8 @@ static int child_take_record(struct child *c)
 
     if (n < 0 && err.code == ERR_UNAVAILABLE)
         return 0;
-    if (n <= 0) {                               /* EOF or a broken record: nothing more is trusted */
+    /* EOF or a broken record: nothing more is trusted */
+    if (n <= 0) {
         loop_io_del(&c->on_sock);
         return 0;
     }
@@ -307,7 +312,8 @@ int child_start(struct child **out, struct loop *l, const struct child_opts *opt
     return 0;
 }
 
-/* A detached child lives on after child_free; only its end is still waited for, so that no zombie stays. */
+/* A detached child lives on after child_free; only its end is still waited for, so that no zombie
+ * stays. */
 static void child_on_orphan(struct loop_io *io, unsigned events)
 {
     struct child *c = container_of(io, struct child, on_pid);

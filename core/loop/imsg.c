@@ -17,7 +17,8 @@ int imsg_pair(int out[2], struct err *err)
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
         return err_sys(err, "socket pair");
-    for (int i = 0; i < 2; i++)                 /* best effort: the default nearly always suffices */
+    /* best effort: the default nearly always suffices */
+    for (int i = 0; i < 2; i++)
         (void)setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
     out[0] = fds[0];
     out[1] = fds[1];
@@ -93,7 +94,8 @@ int imsg_recv(int sock, struct imsg *out, struct err *err)
     }
     memmove(packet, packet + sizeof(head), head.len);
     packet[head.len] = 0;
-    *out = (struct imsg){ .type = head.type, .len = head.len, .data = TAKE(packet), .n_fds = n_fds };
+    *out =
+        (struct imsg){ .type = head.type, .len = head.len, .data = TAKE(packet), .n_fds = n_fds };
     for (size_t i = 0; i < FD_PASS_MAX; i++)
         out->fds[i] = i < n_fds ? fds[i] : -1;
     return 1;

@@ -1,5 +1,5 @@
-/* core/loop/imsg.h -- typed records with file descriptors over a SOCK_SEQPACKET Unix socket: how children and
- * shims talk to their parent. One packet is one record. */
+/* core/loop/imsg.h -- typed records with file descriptors over a SOCK_SEQPACKET Unix socket: how
+ * children and shims talk to their parent. One packet is one record. */
 #ifndef CORE_LOOP_IMSG_H
 #define CORE_LOOP_IMSG_H
 
@@ -23,7 +23,8 @@ struct imsg {
 };
 
 int imsg_pair(int out[2], struct err *err);
-int imsg_send(int sock, uint32_t type, const void *p, size_t len, const int *fds, size_t n_fds, struct err *err);
+int imsg_send(int sock, uint32_t type, const void *p, size_t len, const int *fds, size_t n_fds,
+              struct err *err);
 /* 1 a record, 0 EOF, -1 error; blocks unless the socket is non-blocking: then ERR_UNAVAILABLE. */
 int imsg_recv(int sock, struct imsg *out, struct err *err);
 void imsg_deinit(struct imsg *m);       /* closes fds not taken; callable twice */

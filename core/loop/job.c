@@ -1,7 +1,9 @@
-/* job.c -- the pool. A waiting job is in one list: ready (by class), or behind its key, which is busy.
+/* job.c -- the pool. A waiting job is in one list: ready (by class), or behind its key, which is
+ * busy.
  *
- * A key is busy from the moment its first job is ready until that job has run; the next job of the key
- * becomes ready then. A thread takes the first ready job of the next class that is below its limit.
+ * A key is busy from the moment its first job is ready until that job has run; the next job of the
+ * key becomes ready then. A thread takes the first ready job of the next class that is below its
+ * limit.
  */
 #include "core/loop/job.h"
 

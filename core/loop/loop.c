@@ -228,7 +228,8 @@ static void loop_drain_wake(struct loop *l)
         ;
 }
 
-/* On an error or hang-up the callback is told all it asked for, so that its next call sees the error. */
+/* On an error or hang-up the callback is told all it asked for, so that its next call sees the
+ * error. */
 static unsigned loop_ready_events(const struct loop_io *io, uint32_t events)
 {
     unsigned out = 0;

@@ -111,7 +111,8 @@ static void workq_on_time(struct loop_timer *t)
 
     while ((n = heap_min(&q->later)) && n->key <= now)
         workq_make_ready(q, container_of(n, struct workq_key, due));
-    left = q->n_ready;              /* keys that make themselves ready again wait for the next round */
+    /* keys that make themselves ready again wait for the next round */
+    left = q->n_ready;
     while (left-- > 0 && q->n_ready > 0 && q->running < q->opts.running_max)
         workq_run(q, list_first(&q->ready, struct workq_key, link));
     workq_arm(q);

@@ -1,8 +1,8 @@
 /* core/loop/workq.h -- dirty keys: level-triggered work with delay and back-off, one run per key.
  *
- * An event only marks a key dirty. The handler re-reads desired and actual state and finishes the key with
- * done, after N ms, or failed (exponential back-off). A key added while it runs is run once more after.
- * Lives on one loop.
+ * An event only marks a key dirty. The handler re-reads desired and actual state and finishes the
+ * key with done, after N ms, or failed (exponential back-off). A key added while it runs is run
+ * once more after. Lives on one loop.
  */
 #ifndef CORE_LOOP_WORKQ_H
 #define CORE_LOOP_WORKQ_H
@@ -24,9 +24,12 @@ struct workq *workq_new(struct loop *l, const struct workq_opts *opts);
 struct workq *workq_free(struct workq *q);
 CLEANUP_DEFINE(struct workq, workq_free)
 void workq_add(struct workq *q, const char *key);                       /* dirty now */
-void workq_add_after(struct workq *q, const char *key, int64_t ms);     /* dirty then; an earlier time wins */
+/* dirty then; an earlier time wins */
+void workq_add_after(struct workq *q, const char *key, int64_t ms);
 void workq_done(struct workq *q, const char *key);                      /* resets its back-off */
-void workq_failed(struct workq *q, const char *key);                    /* again after its back-off */
-size_t workq_len(const struct workq *q);                                /* waiting and running keys */
+/* again after its back-off */
+void workq_failed(struct workq *q, const char *key);
+/* waiting and running keys */
+size_t workq_len(const struct workq *q);
 
 #endif

@@ -36,7 +36,8 @@ struct tls {
     int fd;
     unsigned events;
     bool open, over;
-    size_t unsent;                  /* length of the write that is half done; it must be repeated as it was */
+    /* length of the write that is half done; it must be repeated as it was */
+    size_t unsent;
 };
 
 /* AES first: every machine of today has instructions for it. */
@@ -81,7 +82,8 @@ static struct tls_material *material_unref(struct tls_material *m)
 CLEANUP_DEFINE(struct tls_material, material_unref)
 
 /* Certificates of a PEM text; those of a bundle that the library cannot read are left out. */
-static int material_certs(mbedtls_x509_crt *out, struct slice pem, const char *what, struct err *err)
+static int material_certs(mbedtls_x509_crt *out, struct slice pem, const char *what,
+                          struct err *err)
 {
     _cleanup_buf_ struct buf text = BUF_INIT;
     int rc;
@@ -224,7 +226,8 @@ static int tls_send(void *ctx, const unsigned char *p, size_t len)
         return (int)n;
     if (errno == EAGAIN || errno == EINTR)
         return MBEDTLS_ERR_SSL_WANT_WRITE;
-    return errno == EPIPE || errno == ECONNRESET ? MBEDTLS_ERR_NET_CONN_RESET : MBEDTLS_ERR_NET_SEND_FAILED;
+    return errno == EPIPE || errno == ECONNRESET ? MBEDTLS_ERR_NET_CONN_RESET
+                                                 : MBEDTLS_ERR_NET_SEND_FAILED;
 }
 
 static int tls_recv(void *ctx, unsigned char *p, size_t len)

@@ -6,7 +6,8 @@
  *
  *     plugin {
  *         name = "allow-registries",            -- default: the file's name
- *         kinds = { "Pod" },                    -- "Pod", "apps/Deployment", "*"; default: every kind
+ *         kinds = { "Pod" },                    -- "Pod", "apps/Deployment", "*"; default: every
+ *         kind
  *         operations = { "CREATE", "UPDATE" },  -- default: both; "DELETE" only for validate
  *         namespaces = { "team-*" },            -- globs; default: all
  *         exclude = { "kube-system" },

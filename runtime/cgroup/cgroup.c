@@ -50,7 +50,8 @@ static char *mount_unescape(struct slice s)
 
     for (size_t i = 0; i < s.len; i++) {
         if (s.p[i] == '\\' && i + 3 < s.len) {
-            out[n++] = (char)((s.p[i + 1] - '0') * 64 + (s.p[i + 2] - '0') * 8 + (s.p[i + 3] - '0'));
+            out[n++] =
+                (char)((s.p[i + 1] - '0') * 64 + (s.p[i + 2] - '0') * 8 + (s.p[i + 3] - '0'));
             i += 3;
         } else {
             out[n++] = s.p[i];

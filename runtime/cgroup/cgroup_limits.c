@@ -74,7 +74,8 @@ static int set_cpu(const struct cgroup_tree *t, const char *path, const struct c
     snprintf(text, sizeof(text), "%lld", (long long)period);
     if (cgroup_write(t, path, "cpu.cfs_period_us", text, err) < 0)
         return -1;
-    return cgroup_write(t, path, "cpu.cfs_quota_us", limit_text(number, l->cpu_quota_us, "-1"), err);
+    return cgroup_write(t, path, "cpu.cfs_quota_us", limit_text(number, l->cpu_quota_us, "-1"),
+                        err);
 }
 
 static int set_memory(const struct cgroup_tree *t, const char *path, const struct cgroup_limits *l,
@@ -121,7 +122,8 @@ static int make_in(const struct cgroup_tree *t, const char *path, struct err *er
     return 0;
 }
 
-/* The parent of a v2 group hands its controllers down; only once, as the kernel takes it again for nothing. */
+/* The parent of a v2 group hands its controllers down; only once, as the kernel takes it again for
+ * nothing. */
 static int enable_parent(const struct cgroup_tree *t, const char *path, struct err *err)
 {
     char dir[PATH_MAX];

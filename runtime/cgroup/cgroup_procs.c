@@ -59,7 +59,8 @@ int cgroup_open_v2(const struct cgroup *c, const char *path, struct err *err)
     return fd < 0 ? err_sys(err, "open %s", dir) : fd;
 }
 
-/* Calls each(ctx, dir fd) for a directory and all below, children first; a negative answer ends the walk. */
+/* Calls each(ctx, dir fd) for a directory and all below, children first; a negative answer ends the
+ * walk. */
 struct walk {
     int (*each)(void *ctx, int dir, struct err *err);
     void *ctx;
@@ -104,7 +105,8 @@ static int walk_dir(int parent, const char *name, const struct walk *w, int dept
     return err_sys(err, "remove group %s", name);
 }
 
-static int walk(const struct cgroup_tree *t, const char *path, const struct walk *w, struct err *err)
+static int walk(const struct cgroup_tree *t, const char *path, const struct walk *w,
+                struct err *err)
 {
     char dir[PATH_MAX];
 

@@ -1,4 +1,5 @@
-/* runtime/cgroup/cgroup_tree.h -- private to the room: the hierarchies and how paths in them are made. */
+/* runtime/cgroup/cgroup_tree.h -- private to the room: the hierarchies and how paths in them are
+ * made. */
 #ifndef RUNTIME_CGROUP_CGROUP_TREE_H
 #define RUNTIME_CGROUP_CGROUP_TREE_H
 
@@ -32,7 +33,8 @@ int cgroup_scan(struct cgroup **out, const char *mountinfo, const char *root, st
 /* Reads which controllers v2 trees have, makes the root everywhere. */
 int cgroup_prepare(struct cgroup *c, struct err *err);
 
-const struct cgroup_tree *cgroup_tree_of(const struct cgroup *c, unsigned controller);   /* or NULL */
+/* or NULL */
+const struct cgroup_tree *cgroup_tree_of(const struct cgroup *c, unsigned controller);
 const struct cgroup_tree *cgroup_tree_v2(const struct cgroup *c);
 /* A relative path without "..", "." and empty parts. */
 int cgroup_check_path(const char *path, struct err *err);
@@ -43,6 +45,7 @@ int cgroup_read(struct buf *out, const struct cgroup_tree *t, const char *path, 
                 struct err *err);
 int cgroup_write(const struct cgroup_tree *t, const char *path, const char *file, const char *text,
                  struct err *err);
-int cgroup_enable_v2(const char *dir, struct err *err);   /* hands its controllers down to children */
+/* hands its controllers down to children */
+int cgroup_enable_v2(const char *dir, struct err *err);
 
 #endif

@@ -53,7 +53,8 @@ static int read_memory(const struct cgroup_tree *t, const char *path, struct cgr
     return 0;
 }
 
-int cgroup_usage(const struct cgroup *c, const char *path, struct cgroup_usage *out, struct err *err)
+int cgroup_usage(const struct cgroup *c, const char *path, struct cgroup_usage *out,
+                 struct err *err)
 {
     const struct cgroup_tree *memory = cgroup_tree_of(c, CGROUP_MEMORY);
     const struct cgroup_tree *acct = cgroup_tree_of(c, CGROUP_CPUACCT);

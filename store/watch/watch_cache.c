@@ -40,7 +40,8 @@ struct watch_cache *watch_cache_free(struct watch_cache *w)
 
 /* --- keys */
 
-void watch_key(char out[KV_KEY_BYTES_MAX], const struct kind *kind, const char *ns, const char *name)
+void watch_key(char out[KV_KEY_BYTES_MAX], const struct kind *kind, const char *ns,
+               const char *name)
 {
     const char *prefix = kind->storage->storage_prefix;
 
@@ -111,8 +112,8 @@ static struct object *tombstone(struct object *last, int64_t revision)
     return object_from_tree(&o, object_kind(last), tree, 0, NULL) == 0 ? o : object_ref(last);
 }
 
-static struct watch_event *event_new(struct watch_cache *w, const struct kv_change *c, struct object *now,
-                                     struct object *before)
+static struct watch_event *event_new(struct watch_cache *w, const struct kv_change *c,
+                                     struct object *now, struct object *before)
 {
     struct watch_event *e = NEW(struct watch_event);
 
@@ -125,8 +126,8 @@ static struct watch_event *event_new(struct watch_cache *w, const struct kv_chan
     return e;
 }
 
-static void apply(struct watch_cache *w, const struct kind *k, const struct kv_change *c, struct object *now,
-                  struct object *before)
+static void apply(struct watch_cache *w, const struct kind *k, const struct kv_change *c,
+                  struct object *now, struct object *before)
 {
     struct watch_event *e = event_new(w, c, object_ref(now), before);
     struct object *former;
@@ -186,7 +187,8 @@ int64_t watch_cache_compacted(const struct watch_cache *w)
     return revision;
 }
 
-struct object *watch_cache_get(struct watch_cache *w, const struct kind *kind, const char *ns, const char *name)
+struct object *watch_cache_get(struct watch_cache *w, const struct kind *kind, const char *ns,
+                               const char *name)
 {
     char key[KV_KEY_BYTES_MAX];
     struct object *o;

@@ -1,8 +1,8 @@
 /* watch_cursor.c: a reader's place in the ring.
  *
- * A cursor is told once that there is more (`told`) and not again until it has taken everything, so a burst of
- * changes costs a slow reader one message. The message lives in the cursor: one freed while its message is under way
- * is only marked, and goes when the message arrives.
+ * A cursor is told once that there is more (`told`) and not again until it has taken everything, so
+ * a burst of changes costs a slow reader one message. The message lives in the cursor: one freed
+ * while its message is under way is only marked, and goes when the message arrives.
  */
 #include "store/watch/watch_impl.h"
 
@@ -19,7 +19,8 @@ struct watch_cursor {
     void *ctx;
     uint64_t at;                             /* number of the next event to look at */
     int64_t revision;                        /* all up to here was looked at */
-    bool told, under_way;                    /* under the lock; under_way: the message is not delivered yet */
+    /* under the lock; under_way: the message is not delivered yet */
+    bool told, under_way;
     bool dead;                               /* the loop's */
 };
 
@@ -62,8 +63,8 @@ void watch_cursor_wake(struct watch_cache *w, unsigned kind_id)
     }
 }
 
-int watch_cursor_new(struct watch_cursor **out, struct watch_cache *w, const struct watch_cursor_opts *opts,
-                     struct err *err)
+int watch_cursor_new(struct watch_cursor **out, struct watch_cache *w,
+                     const struct watch_cursor_opts *opts, struct err *err)
 {
     struct watch_cursor *c;
 
@@ -72,8 +73,8 @@ int watch_cursor_new(struct watch_cursor **out, struct watch_cache *w, const str
         int64_t compacted = w->compacted;
 
         pthread_mutex_unlock(&w->lock);
-        return err_set(err, ERR_EXPIRED, "too old resource version: %lld (%lld)", (long long)opts->after,
-                       (long long)compacted);
+        return err_set(err, ERR_EXPIRED, "too old resource version: %lld (%lld)",
+                       (long long)opts->after, (long long)compacted);
     }
     c = NEW(struct watch_cursor);
     c->cache = w;

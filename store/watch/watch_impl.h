@@ -13,7 +13,8 @@ struct watch_cache {
     struct shelf *shelves;                   /* by id of the storage kind */
     struct list *cursors;                    /* by id of the storage kind */
     int64_t revision;                        /* newest applied */
-    int64_t compacted;                       /* newest revision that left the ring (or was never in it) */
+    /* newest revision that left the ring (or was never in it) */
+    int64_t compacted;
     /* The ring: event number n is at ring[n % WATCH_RING_EVENTS], for first <= n < next. */
     struct watch_event **ring;
     uint64_t first, next;

@@ -1,7 +1,7 @@
 /* store/watch/watch_shelf.h -- inside the room: the objects of one kind in key order.
  *
- * Sorted blocks of at most SHELF_BLOCK entries: look-up is two binary searches, inserting moves one block. Not
- * locked: the cache's lock guards it.
+ * Sorted blocks of at most SHELF_BLOCK entries: look-up is two binary searches, inserting moves one
+ * block. Not locked: the cache's lock guards it.
  */
 #ifndef STORE_WATCH_WATCH_SHELF_H
 #define STORE_WATCH_WATCH_SHELF_H
@@ -20,7 +20,8 @@ struct shelf { struct shelf_block *blocks; size_t n_blocks, cap_blocks, len; };
 struct shelf_at { size_t block, item; };
 
 void watch_shelf_deinit(struct shelf *s);
-struct object *watch_shelf_get(const struct shelf *s, const char *key);            /* borrowed or NULL */
+/* borrowed or NULL */
+struct object *watch_shelf_get(const struct shelf *s, const char *key);
 /* Takes the reference. Answers the former object, whose reference is the caller's then, or NULL. */
 struct object *watch_shelf_put(struct shelf *s, const char *key, struct object *o);
 struct object *watch_shelf_del(struct shelf *s, const char *key);
