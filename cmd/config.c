@@ -61,6 +61,10 @@ const struct config_flag config_flags[] = {
     { "cluster-domain", 0, CONFIG_TEXT, S, AT(cluster_domain), "cluster.local", "DOMAIN",
       "domain of the cluster's names", config_check_domain, false },
 
+    { "flannel-backend", 0, CONFIG_TEXT, S, AT(flannel_backend), "vxlan", "BACKEND",
+      "how pods reach those of other nodes: vxlan, host-gw (nodes share a network), none",
+      config_check_backend, false },
+
     { "disable", 0, CONFIG_LIST, S, AT(disable), NULL, "PART",
       "do not run this part: dns, proxy", config_check_disable, false },
     { "disable-agent", 0, CONFIG_BOOL, S, AT(disable_agent), NULL, NULL,
@@ -107,7 +111,6 @@ const struct config_flag config_flags[] = {
     { "kube-proxy-arg", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
     { "kube-cloud-controller-manager-arg", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
     { "etcd-arg", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
-    { "flannel-backend", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
     { "flannel-iface", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
     { "flannel-conf", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
     { "flannel-cni-conf", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },

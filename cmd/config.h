@@ -48,6 +48,7 @@ struct config {
     struct config_list node_label, node_taint;
     /* The cluster. */
     const char *cluster_cidr, *service_cidr, *node_port_range, *cluster_dns, *cluster_domain;
+    const char *flannel_backend;
     /* NAME=VALUE with upstream's names: config_args.h reads them. */
     struct config_list kube_apiserver_arg, kube_controller_manager_arg, kubelet_arg;
     /* What runs. */
@@ -127,6 +128,7 @@ int config_file_read(struct config_entries *out, struct arena *a, const char *pa
 
 int config_check_port(const char *text, struct err *err);
 int config_check_ip(const char *text, struct err *err);
+int config_check_backend(const char *text, struct err *err);
 int config_check_net(const char *text, struct err *err);
 int config_check_range(const char *text, struct err *err);
 int config_check_mode(const char *text, struct err *err);

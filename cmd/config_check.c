@@ -7,6 +7,7 @@
 
 #include "core/object/rules.h"
 #include "net/netlink/netlink.h"
+#include "net/pod/pod_net.h"
 
 int config_check_port(const char *text, struct err *err)
 {
@@ -33,6 +34,13 @@ int config_check_net(const char *text, struct err *err)
     if (net.prefix < 8 || net.prefix > 28)
         return err_set(err, ERR_INVALID, "the prefix of \"%s\" must be 8 to 28 bits long", text);
     return 0;
+}
+
+int config_check_backend(const char *text, struct err *err)
+{
+    enum pod_net_backend backend;
+
+    return pod_net_backend_parse(&backend, text, err);
 }
 
 int config_check_range(const char *text, struct err *err)

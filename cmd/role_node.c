@@ -60,6 +60,7 @@ static int start_node(struct node_role *n, struct err *err)
         .name = c->node_name, .ip = c->node_ip, .data_dir = c->data_dir, .run_dir = c->run_dir,
         .cgroup_root = c->cgroup_root, .cluster_cidr = c->cluster_cidr,
         .service_cidr = c->service_cidr, .cluster_dns = c->cluster_dns,
+        .flannel_backend = c->flannel_backend,
         .cluster_domain = c->cluster_domain, .resolv_conf = c->resolv_conf,
         .registries_file = c->private_registry, .api_host = c->advertise_address,
         .labels = c->node_label.v, .taints = c->node_taint.v,

@@ -53,6 +53,9 @@ CLEANUP_DEFINE(struct netlink, netlink_free)
 void netlink_set_timeout(struct netlink *nl, int64_t timeout_ms);
 
 /* --- links */
+/* A tunnel over UDP that learns nothing: netlink_neigh_add says who is where. */
+struct netlink_vxlan { uint32_t id; uint16_t port; uint32_t local; };    /* local: own address */
+
 struct netlink_link {
     int index;
     int master;                          /* index of its bridge, 0: none */
@@ -65,6 +68,7 @@ struct netlink_link {
     char name[NETLINK_IFNAME_BYTES];
     char type[16];                       /* "bridge", "veth", "dummy", "" */
     char alias[128];                     /* ifalias: what we wrote beside it */
+    struct netlink_vxlan vxlan;          /* of type "vxlan" */
 };
 
 int netlink_link_get(struct netlink *nl, const char *name, struct netlink_link *out,
@@ -75,6 +79,8 @@ int netlink_link_list(struct netlink *nl, struct netlink_link **out, size_t *out
 /* `type` is "bridge", "dummy", ...: made down; ERR_EXISTS when the name is taken. mac: or NULL. */
 int netlink_link_add(struct netlink *nl, const char *name, const char *type, const uint8_t mac[6],
                      struct err *err);
+int netlink_link_add_vxlan(struct netlink *nl, const char *name, const uint8_t mac[6],
+                           const struct netlink_vxlan *vxlan, struct err *err);
 
 struct netlink_veth {
     const char *name;                    /* our end; made down */
@@ -136,8 +142,15 @@ int netlink_route_list(struct netlink *nl, uint8_t protocol, struct netlink_rout
                        size_t *out_n,
                        struct err *err);
 
-/* Forgets the MAC address learned for an address (it moved to another pod). None is fine. */
-int netlink_neigh_del(struct netlink *nl, int index, uint32_t addr, struct err *err);
+/* --- neighbours: the MAC of an address, or (fdb, on a vxlan link) the node behind a MAC */
+struct netlink_neigh { int index; bool fdb; uint32_t addr; uint8_t mac[6]; };
+/* or replaces; stays until it is deleted */
+int netlink_neigh_add(struct netlink *nl, const struct netlink_neigh *n, struct err *err);
+/* Also one the kernel learned by itself; `mac` counts with fdb only. None is fine. */
+int netlink_neigh_del(struct netlink *nl, const struct netlink_neigh *n, struct err *err);
+/* Those that netlink_neigh_add made, of this index and fdb. The caller frees *out with mem_free. */
+int netlink_neigh_list(struct netlink *nl, const struct netlink_neigh *like,
+                       struct netlink_neigh **out, size_t *out_n, struct err *err);
 
 /* --- conntrack (NETLINK_BUS_NETFILTER): forgets tracked connections, so that a flow is looked up
  * anew. Zero fields match everything. Returns the number of entries removed. */

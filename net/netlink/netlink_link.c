@@ -1,4 +1,5 @@
 /* netlink_link.c -- links: list, make, change, delete. */
+#include <arpa/inet.h>
 #include <linux/if.h>
 #include <linux/if_arp.h>
 #include <linux/if_link.h>
@@ -30,9 +31,22 @@ static int attr_int(const struct nlattr *a)
     return a && mnl_attr_get_payload_len(a) >= 4 ? (int)mnl_attr_get_u32(a) : 0;
 }
 
+static void vxlan_read(struct netlink_vxlan *out, const struct nlattr *data)
+{
+    const struct nlattr *t[IFLA_VXLAN_PORT + 1];
+
+    if (!data)
+        return;
+    netlink_attrs(t, ARRAY_LEN(t) - 1, mnl_attr_get_payload(data), mnl_attr_get_payload_len(data));
+    out->id = (uint32_t)attr_int(t[IFLA_VXLAN_ID]);
+    out->local = ntohl((uint32_t)attr_int(t[IFLA_VXLAN_LOCAL]));
+    if (t[IFLA_VXLAN_PORT] && mnl_attr_get_payload_len(t[IFLA_VXLAN_PORT]) >= 2)
+        out->port = ntohs(mnl_attr_get_u16(t[IFLA_VXLAN_PORT]));
+}
+
 static bool link_read(const struct nlmsghdr *nlh, struct netlink_link *out)
 {
-    const struct nlattr *t[IFLA_LINKINFO + 3], *info[IFLA_INFO_KIND + 1];
+    const struct nlattr *t[IFLA_LINKINFO + 3], *info[IFLA_INFO_DATA + 1];
     const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
     size_t len = mnl_nlmsg_get_payload_len(nlh);
 
@@ -54,6 +68,8 @@ static bool link_read(const struct nlmsghdr *nlh, struct netlink_link *out)
         netlink_attrs(info, ARRAY_LEN(info) - 1, mnl_attr_get_payload(t[IFLA_LINKINFO]),
                       mnl_attr_get_payload_len(t[IFLA_LINKINFO]));
         copy_text(out->type, sizeof(out->type), info[IFLA_INFO_KIND]);
+        if (str_eq(out->type, "vxlan"))
+            vxlan_read(&out->vxlan, info[IFLA_INFO_DATA]);
     }
     return true;
 }
@@ -147,6 +163,30 @@ int netlink_link_add(struct netlink *nl, const char *name, const char *type, con
     mnl_attr_put_strz(r.nlh, IFLA_INFO_KIND, type);
     mnl_attr_nest_end(r.nlh, info);
     snprintf(what, sizeof(what), "add %s %s", type, name);
+    return netlink_ask(nl, &r, what, err);
+}
+
+int netlink_link_add_vxlan(struct netlink *nl, const char *name, const uint8_t mac[6],
+                           const struct netlink_vxlan *vxlan, struct err *err)
+{
+    struct netlink_req r;
+    struct nlattr *info, *data;
+    char what[64];
+
+    netlink_req_init(&r, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg));
+    if (put_name(r.nlh, IFLA_IFNAME, name, err) < 0)
+        return -1;
+    mnl_attr_put(r.nlh, IFLA_ADDRESS, 6, mac);
+    info = mnl_attr_nest_start(r.nlh, IFLA_LINKINFO);
+    mnl_attr_put_strz(r.nlh, IFLA_INFO_KIND, "vxlan");
+    data = mnl_attr_nest_start(r.nlh, IFLA_INFO_DATA);
+    mnl_attr_put_u32(r.nlh, IFLA_VXLAN_ID, vxlan->id);
+    mnl_attr_put_u32(r.nlh, IFLA_VXLAN_LOCAL, htonl(vxlan->local));
+    mnl_attr_put_u16(r.nlh, IFLA_VXLAN_PORT, htons(vxlan->port));
+    mnl_attr_put_u8(r.nlh, IFLA_VXLAN_LEARNING, 0);
+    mnl_attr_nest_end(r.nlh, data);
+    mnl_attr_nest_end(r.nlh, info);
+    snprintf(what, sizeof(what), "add vxlan %s", name);
     return netlink_ask(nl, &r, what, err);
 }
 

@@ -1,7 +1,6 @@
-/* netlink_route.c -- IPv4 addresses, routes of the main table, neighbours. */
+/* netlink_route.c -- IPv4 addresses, routes of the main table. */
 #include <arpa/inet.h>
 #include <linux/if_addr.h>
-#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
 
@@ -215,22 +214,4 @@ int netlink_route_list(struct netlink *nl, uint8_t protocol, struct netlink_rout
     *out = l.v.v;
     *out_n = l.v.len;
     return 0;
-}
-
-int netlink_neigh_del(struct netlink *nl, int index, uint32_t addr, struct err *err)
-{
-    struct netlink_req r;
-    struct ndmsg *nd;
-    struct err own = ERR_INIT;
-
-    netlink_req_init(&r, RTM_DELNEIGH, 0, sizeof(*nd));
-    nd = r.head;
-    nd->ndm_family = AF_INET;
-    nd->ndm_ifindex = index;
-    mnl_attr_put_u32(r.nlh, NDA_DST, htonl(addr));
-    if (netlink_ask(nl, &r, "delete a neighbour", &own) == 0 || own.code == ERR_NOT_FOUND)
-        return 0;
-    if (err)
-        *err = own;
-    return -1;
 }

@@ -255,3 +255,35 @@ int pod_net_node_init(struct pod_net_node *out, const struct pod_net *net, const
     *out = node;
     return 0;
 }
+
+/* --- the other nodes */
+
+static const char *const backends[] = {
+    [POD_NET_NONE] = "none", [POD_NET_VXLAN_OVERLAY] = "vxlan", [POD_NET_HOST_GW] = "host-gw",
+};
+
+int pod_net_backend_parse(enum pod_net_backend *out, const char *text, struct err *err)
+{
+    for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
+        if (str_eq(text, backends[i])) {
+            *out = (enum pod_net_backend)i;
+            return 0;
+        }
+    }
+    return err_set(err, ERR_INVALID, "\"%s\" is none of vxlan, host-gw, none", text);
+}
+
+int pod_net_node_reach(struct pod_net_node *node, const char *backend, const char *node_ip,
+                       struct err *err)
+{
+    enum pod_net_backend parsed = POD_NET_VXLAN_OVERLAY;
+    struct ip4 ip;
+
+    if (backend && pod_net_backend_parse(&parsed, backend, err) < 0)
+        return err_wrap(err, "flannel backend");
+    if (ip4_parse(&ip, node_ip, err) < 0 || ip.prefix != 32)
+        return err_wrap(err, "node address");
+    node->backend = parsed;
+    str_copy(node->node_ip, sizeof(node->node_ip), node_ip, NULL);
+    return 0;
+}

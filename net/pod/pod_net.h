@@ -1,7 +1,8 @@
 /* net/pod/pod_net.h -- the network of this node's pods: addresses, the bridge, a veth pair per pod,
  * host ports.
  *
- *   pod eth0 10.42.0.5/24 == veth == inro0 10.42.0.1 (bridge) -- host routing -- other nodes
+ *   pod eth0 10.42.0.5/24 == veth == inro0 10.42.0.1 (bridge) -- host routing -- inro.1 (vxlan)
+ *                                                                    \-- uplink     -- other nodes
  *
  * Pods have no on-link route to each other: everything passes the host's routing, so that Services
  * work between two pods of one node without br_netfilter. Nothing here needs a default route or an
@@ -33,6 +34,10 @@
 #define POD_NET_DNS_IP "10.43.0.10"
 #define POD_NET_BRIDGE "inro0"
 #define POD_NET_DNS_LINK "inro-dns0"
+#define POD_NET_VXLAN "inro.1"             /* as flannel's: network 1, UDP port 8472 */
+#define POD_NET_VXLAN_ID 1
+#define POD_NET_VXLAN_PORT 8472
+#define POD_NET_VXLAN_BYTES 50             /* what a packet grows by on its way to another node */
 #define POD_NET_VERB "netns"        /* the hidden verb of the child that enters a pod's namespace */
 #define POD_NET_UID_BYTES 64
 #define POD_NET_IP_BYTES 16
@@ -81,6 +86,14 @@ bool pod_net_next(const struct pod_net *net, size_t *at, struct pod_net_lease *o
 
 /* --- kernel work (jobs, blocking, root). deadline_ms is how long the whole call may take. */
 
+/* How packets reach the pods of other nodes, by the names of flannel. */
+enum pod_net_backend {
+    POD_NET_NONE,                          /* somebody else sees to it */
+    POD_NET_VXLAN_OVERLAY,                 /* "vxlan": over any network between the nodes */
+    POD_NET_HOST_GW,                       /* "host-gw": routes; the nodes share a network */
+};
+int pod_net_backend_parse(enum pod_net_backend *out, const char *text, struct err *err);
+
 /* The node's own part: bridge and gateway address, forwarding, masquerading of what leaves the
  * cluster, the route that makes Service addresses reachable from the host, and the dummy link with
  * the DNS address. */
@@ -88,11 +101,18 @@ struct pod_net_node {
     char cluster_cidr[20], pod_cidr[20];
     char service_cidr[20];                 /* "": no route */
     char dns_ip[POD_NET_IP_BYTES];         /* "": no DNS link */
-    uint32_t mtu;                          /* 0: the smallest of the node's uplinks, or 1500 */
+    /* 0: of the link with node_ip, else the smallest with a default route, else 1500; less what
+     * the backend adds */
+    uint32_t mtu;
+    enum pod_net_backend backend;
+    char node_ip[POD_NET_IP_BYTES];        /* "": not known; vxlan needs it */
 };
 /* With the defaults filled in; the texts are checked. */
 int pod_net_node_init(struct pod_net_node *out, const struct pod_net *net, const char *service_cidr,
                       const char *dns_ip, struct err *err);
+/* backend: NULL is "vxlan" */
+int pod_net_node_reach(struct pod_net_node *node, const char *backend, const char *node_ip,
+                       struct err *err);
 int pod_net_up(const struct pod_net_node *node, int64_t deadline_ms, struct err *err);
 /* Removes all that pod_net_up and attach made. Running pods lose their network. */
 int pod_net_down(int64_t deadline_ms, struct err *err);
@@ -119,11 +139,12 @@ int pod_net_set_ports(const struct pod_net_ports *pods, unsigned n, int64_t dead
 int pod_net_sweep(const struct pod_net_lease *leases, unsigned n, int64_t deadline_ms,
                   struct err *err);
 
-/* Routes to the pods of the other nodes, by their addresses on a network shared with this node; the
- * whole list each time, routes of nodes not in it are removed. */
+/* The ways to the pods of the other nodes, as the node's backend has it. The whole list each time:
+ * only what differs is changed, what leads to nodes not in it is removed. After pod_net_up; node
+ * NULL with n 0 removes all. One job at a time. */
 struct pod_net_peer { char pod_cidr[20]; char node_ip[POD_NET_IP_BYTES]; };
-int pod_net_set_peers(const struct pod_net_peer *peers, unsigned n, int64_t deadline_ms,
-                      struct err *err);
+int pod_net_set_peers(const struct pod_net_node *node, const struct pod_net_peer *peers, unsigned n,
+                      int64_t deadline_ms, struct err *err);
 
 /* --- cmd: `inro netns` runs this; never returns to anything but exit. */
 int pod_net_verb_main(int argc, char **argv);

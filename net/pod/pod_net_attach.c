@@ -112,7 +112,7 @@ static int make_pair(struct netlink *host, const struct pod_net_lease *lease, ui
     if (gone(host, lease->host_if, err) < 0 || netlink_link_add_veth(host, &veth, err) < 0 ||
         netlink_link_get(host, lease->host_if, &link, err) < 0 ||
         netlink_link_set(host, link.index, &change, err) < 0 ||
-        netlink_neigh_del(host, bridge.index, addr, err) < 0)
+        netlink_neigh_del(host, &(struct netlink_neigh){ bridge.index, .addr = addr }, err) < 0)
         return -1;
     return 0;
 }

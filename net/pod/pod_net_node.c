@@ -11,6 +11,7 @@
 #include "net/pod/pod_net_int.h"
 
 #define MTU_DEFAULT 1500
+#define MTU_MIN 576                      /* that every host takes (RFC 791) */
 
 static int64_t now_ms(void)
 {
@@ -69,8 +70,7 @@ static int ensure_link(struct netlink *nl, const char *name, const char *const t
     return netlink_link_get(nl, name, out, err);
 }
 
-/* Exactly this address. */
-static int ensure_addr(struct netlink *nl, int index, struct ip4 addr, struct err *err)
+int pod_net_ensure_addr(struct netlink *nl, int index, struct ip4 addr, struct err *err)
 {
     _cleanup_(mem_freep) struct ip4 *have = NULL;
     size_t n = 0;
@@ -85,24 +85,57 @@ static int ensure_addr(struct netlink *nl, int index, struct ip4 addr, struct er
     return netlink_addr_add(nl, index, addr, false, err);
 }
 
-/* The smallest MTU of the links that lead outside. */
-static int uplink_mtu(struct netlink *nl, uint32_t *out, struct err *err)
+/* Of the links that lead outside: the one with the node's address, else those with a default
+ * route, of which the smallest counts. */
+static uint32_t mtu_of(const struct netlink_link *links, size_t n, const struct netlink_route *to,
+                       uint32_t node_ip)
+{
+    bool ours = node_ip && to->src == node_ip;
+
+    for (size_t k = 0; (ours || to->dst.prefix == 0) && k < n; k++) {
+        if (links[k].index == to->index)
+            return links[k].mtu;
+    }
+    return 0;
+}
+
+static int uplink_mtu(struct netlink *nl, uint32_t node_ip, uint32_t *out, struct err *err)
 {
     _cleanup_(mem_freep) struct netlink_route *routes = NULL;
     _cleanup_(mem_freep) struct netlink_link *links = NULL;
     size_t n_routes = 0, n_links = 0;
-    uint32_t mtu = 0;
+    uint32_t least = 0;
 
     if (netlink_route_list(nl, 0, &routes, &n_routes, err) < 0 ||
         netlink_link_list(nl, &links, &n_links, err) < 0)
         return -1;
     for (size_t i = 0; i < n_routes; i++) {
-        for (size_t k = 0; routes[i].dst.prefix == 0 && k < n_links; k++) {
-            if (links[k].index == routes[i].index && (mtu == 0 || links[k].mtu < mtu))
-                mtu = links[k].mtu;
+        uint32_t mtu = mtu_of(links, n_links, &routes[i], node_ip);
+
+        if (mtu && node_ip && routes[i].src == node_ip) {
+            *out = mtu;
+            return 0;
         }
+        if (mtu && (least == 0 || mtu < least))
+            least = mtu;
     }
-    *out = mtu ? mtu : MTU_DEFAULT;
+    *out = least ? least : MTU_DEFAULT;
+    return 0;
+}
+
+static int pods_mtu(struct netlink *nl, const struct pod_net_node *node, uint32_t *out,
+                    struct err *err)
+{
+    struct ip4 ip = { 0 };
+    uint32_t mtu = node->mtu;
+
+    if (node->node_ip[0] && ip4_parse(&ip, node->node_ip, err) < 0)
+        return err_wrap(err, "node address");
+    if (mtu == 0 && uplink_mtu(nl, ip.addr, &mtu, err) < 0)
+        return -1;
+    if (node->backend == POD_NET_VXLAN_OVERLAY && mtu > MTU_MIN + POD_NET_VXLAN_BYTES)
+        mtu -= POD_NET_VXLAN_BYTES;
+    *out = mtu;
     return 0;
 }
 
@@ -113,7 +146,7 @@ static int bridge_up(struct netlink *nl, const struct pod_net_node *node,
     static const char *const types[2] = { "bridge", NULL };
     struct netlink_link_change change = NETLINK_LINK_CHANGE_INIT;
     struct ip4 net, gateway;
-    uint32_t mtu = node->mtu;
+    uint32_t mtu = 0;
     uint8_t mac[6] = { 0x0a, 0x58 };
 
     if (ip4_parse_net(&net, node->pod_cidr, err) < 0)
@@ -124,12 +157,12 @@ static int bridge_up(struct netlink *nl, const struct pod_net_node *node,
     /* An address of its own keeps the bridge from taking over those of its ports, one after
      * another. */
     if (ensure_link(nl, POD_NET_BRIDGE, types, mac, bridge, err) < 0 ||
-        (mtu == 0 && uplink_mtu(nl, &mtu, err) < 0))
+        pods_mtu(nl, node, &mtu, err) < 0)
         return -1;
     change.up = 1;
     change.mtu = mtu;
     if (netlink_link_set(nl, bridge->index, &change, err) < 0 ||
-        ensure_addr(nl, bridge->index, gateway, err) < 0)
+        pod_net_ensure_addr(nl, bridge->index, gateway, err) < 0)
         return err_wrap(err, "bridge %s", POD_NET_BRIDGE);
     /* 127.0.0.1 of the host reaches node ports and host ports; pods never learn short cuts. */
     if (netlink_link_conf(nl, bridge->index, NETLINK_CONF_ROUTE_LOCALNET, 1, err) < 0 ||
@@ -151,7 +184,7 @@ static int dns_link_up(struct netlink *nl, const struct pod_net_node *node, stru
     if (ip4_parse(&addr, node->dns_ip, err) < 0 ||
         ensure_link(nl, POD_NET_DNS_LINK, types, NULL, &link, err) < 0 ||
         netlink_link_set(nl, link.index, &change, err) < 0 ||
-        ensure_addr(nl, link.index, addr, err) < 0)
+        pod_net_ensure_addr(nl, link.index, addr, err) < 0)
         return err_wrap(err, "link %s", POD_NET_DNS_LINK);
     return 0;
 }
@@ -243,7 +276,7 @@ int pod_net_up(const struct pod_net_node *node, int64_t deadline_ms, struct err 
     return 0;
 }
 
-static int link_gone(struct netlink *nl, const char *name, struct err *err)
+int pod_net_link_gone(struct netlink *nl, const char *name, struct err *err)
 {
     struct err own = ERR_INIT;
 
@@ -260,10 +293,11 @@ int pod_net_down(int64_t deadline_ms, struct err *err)
     struct pod_net_clock clock;
 
     pod_net_clock_start(&clock, deadline_ms);
-    if (pod_net_sweep(NULL, 0, deadline_ms, err) < 0 || pod_net_set_peers(NULL, 0, deadline_ms,
-                                                                          err) < 0 ||
+    if (pod_net_sweep(NULL, 0, deadline_ms, err) < 0 ||
+        pod_net_set_peers(NULL, NULL, 0, deadline_ms, err) < 0 ||
         pod_net_open(&nl, NETLINK_BUS_ROUTE, &clock, err) < 0 ||
-        link_gone(nl, POD_NET_BRIDGE, err) < 0 || link_gone(nl, POD_NET_DNS_LINK, err) < 0 ||
+        pod_net_link_gone(nl, POD_NET_BRIDGE, err) < 0 ||
+        pod_net_link_gone(nl, POD_NET_DNS_LINK, err) < 0 ||
         pod_net_rules_down(&clock, err) < 0)
         return err_wrap(err, "take the pod network down");
     return 0;

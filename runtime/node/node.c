@@ -202,8 +202,7 @@ static void net_start(struct node *n)
         return;
     }
     n->net_busy = true;
-    if (pod_net_node_init(&s->net, n->self.net, n->conf.service_cidr, n->conf.cluster_dns,
-                          &err) < 0) {
+    if (node_conf_net(&s->net, &n->conf, n->self.net, &err) < 0) {
         log_error("pod network not set up", "why=\"%s\"", err.msg);
         set_trouble(n, NET_TROUBLE, err.msg);
         n->net_busy = false;

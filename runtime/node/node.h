@@ -33,6 +33,7 @@ struct node_opts {
     const char *run_dir;                 /* shims, ledger, sealed binary: gone after a reboot */
     const char *cgroup_root;             /* NULL: CGROUP_ROOT_DEFAULT */
     const char *cluster_cidr, *service_cidr, *cluster_dns, *cluster_domain;
+    const char *flannel_backend;         /* vxlan, host-gw, none; NULL: vxlan */
     const char *resolv_conf;             /* NULL: /etc/resolv.conf */
     const char *registries_file;         /* may be missing */
     const char *api_host;                /* KUBERNETES_SERVICE_HOST falls back to it; may be NULL */

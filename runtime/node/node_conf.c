@@ -71,6 +71,7 @@ int node_conf_init(struct node_conf *c, const struct node_opts *o, struct err *e
         .cluster_domain = text(o->cluster_domain, NODE_CLUSTER_DOMAIN),
         .resolv_conf = text(o->resolv_conf, NODE_RESOLV_CONF),
         .registries_file = mem_strdup(o->registries_file), .api_host = mem_strdup(o->api_host),
+        .flannel_backend = mem_strdup(o->flannel_backend),
         .labels = node_conf_copy_list(o->labels), .taints = node_conf_copy_list(o->taints),
         .port = o->port ? o->port : NODE_PORT,
         .pods_max = o->pods_max ? o->pods_max : NODE_PODS_MAX };
@@ -91,7 +92,20 @@ void node_conf_deinit(struct node_conf *c)
     mem_free(c->resolv_conf);
     mem_free(c->registries_file);
     mem_free(c->api_host);
+    mem_free(c->flannel_backend);
     node_conf_free_list(c->labels);
     node_conf_free_list(c->taints);
     *c = (struct node_conf){ 0 };
+}
+
+int node_conf_net(struct pod_net_node *out, const struct node_conf *c, const struct pod_net *net,
+                  struct err *err)
+{
+    struct pod_net_node node;
+
+    if (pod_net_node_init(&node, net, c->service_cidr, c->cluster_dns, err) < 0 ||
+        pod_net_node_reach(&node, c->flannel_backend, c->ip, err) < 0)
+        return -1;
+    *out = node;
+    return 0;
 }

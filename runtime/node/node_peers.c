@@ -7,6 +7,7 @@
 #include "core/base/mem.h"
 #include "core/client/informer.h"
 #include "gen/views.h"
+#include "runtime/node/node_conf.h"
 
 #define SETTLE_MS 50                     /* nodes that come together are one change */
 #define RETRY_MS 2000
@@ -17,6 +18,7 @@ struct peers_job {
     struct job job;
     struct node_self *self;
     struct node_peers *owner;            /* NULL: it went away */
+    struct pod_net_node net;
     struct peers_list list;
     struct err err;
     bool failed;
@@ -26,6 +28,7 @@ struct node_peers {
     struct node_self *self;
     struct informer *nodes;
     struct peers_list set;               /* what the kernel has */
+    struct pod_net_node net;             /* and as which node */
     struct peers_job *job;
     struct loop_timer timer;
     bool known;                          /* set is true */
@@ -64,10 +67,18 @@ static void run(struct job *job)
 {
     struct peers_job *j = container_of(job, struct peers_job, job);
 
-    j->failed = j->self->kernel->net_set_peers(j->list.v, j->list.n, NODE_JOB_MS, &j->err) < 0;
+    j->failed = j->self->kernel->net_set_peers(&j->net, j->list.v, j->list.n, NODE_JOB_MS,
+                                               &j->err) < 0;
 }
 
 static void on_time(struct loop_timer *t);
+
+static void job_free(struct peers_job *j)
+{
+    mem_free(j->list.v);
+    node_drop(j->self);
+    mem_free(j);
+}
 
 static void done(struct job *job)
 {
@@ -75,41 +86,47 @@ static void done(struct job *job)
     struct node_peers *n = j->owner;
 
     if (j->failed)
-        log_warn("routes to other nodes not set", "why=\"%s\"", j->err.msg);
+        log_warn("ways to other nodes not set", "why=\"%s\"", j->err.msg);
     if (n) {
         n->job = NULL;
         n->known = !j->failed;
         if (n->known) {
             mem_free(n->set.v);
             n->set = j->list;
+            n->net = j->net;
             j->list.v = NULL;
         }
         loop_timer_set(n->self->loop, &n->timer, j->failed ? RETRY_MS : SETTLE_MS, on_time);
     }
-    mem_free(j->list.v);
-    node_drop(j->self);
-    mem_free(j);
+    job_free(j);
+}
+
+/* Fills the job's list. */
+static bool is_set(const struct node_peers *n, struct peers_job *j)
+{
+    j->list = wanted(n);
+    return n->known && j->list.n == n->set.n && memcmp(&j->net, &n->net, sizeof(n->net)) == 0 &&
+           memcmp(j->list.v, n->set.v, j->list.n * sizeof(*j->list.v)) == 0;
 }
 
 static void on_time(struct loop_timer *t)
 {
     struct node_peers *n = container_of(t, struct node_peers, timer);
-    struct peers_list l;
     struct peers_job *j;
 
-    if (n->job || !n->self->network_ready)
+    /* An empty list before the API named all would cut off nodes that a former run knew. */
+    if (n->job || !n->self->network_ready || !informer_synced(n->nodes))
         return;
-    l = wanted(n);
-    if (n->known && l.n == n->set.n && memcmp(l.v, n->set.v, l.n * sizeof(*l.v)) == 0) {
-        mem_free(l.v);
-        return;
-    }
     j = NEW(struct peers_job);
     j->self = node_hold(n->self);
+    if (node_conf_net(&j->net, n->self->conf, n->self->net, &j->err) == 0 && is_set(n, j)) {
+        job_free(j);
+        return;
+    }
     j->owner = n;
-    j->list = l;
     n->job = j;
-    if (job_add(n->self->jobs, n->self->loop, &j->job, JOB_NODE, "node/peers", run, done,
+    if (j->err.code ||
+        job_add(n->self->jobs, n->self->loop, &j->job, JOB_NODE, "node/peers", run, done,
                 &j->err) < 0) {
         j->failed = true;
         done(&j->job);
@@ -123,6 +140,11 @@ static void on_change(struct object *before, struct object *after, void *ctx)
     node_peers_touch(ctx);
 }
 
+static void on_synced(void *ctx)
+{
+    node_peers_touch(ctx);
+}
+
 struct node_peers *node_peers_new(struct node_self *self, struct informer *nodes)
 {
     struct node_peers *n = NEW(struct node_peers);
@@ -130,6 +152,7 @@ struct node_peers *node_peers_new(struct node_self *self, struct informer *nodes
     n->self = self;
     n->nodes = nodes;
     informer_on_change(nodes, on_change, n);
+    informer_on_synced(nodes, on_synced, n);
     return n;
 }
 

@@ -1,4 +1,4 @@
-/* runtime/node/node_peers.h -- routes to the pods of the other nodes, by their Node objects: the
+/* runtime/node/node_peers.h -- the ways to the pods of the other nodes, by their Node objects: the
  * whole list each time it differs, one job at a time. */
 #ifndef RUNTIME_NODE_NODE_PEERS_H
 #define RUNTIME_NODE_NODE_PEERS_H

@@ -40,8 +40,8 @@ struct node_kernel {
                      struct err *err);
     int (*net_set_ports)(const struct pod_net_ports *pods, unsigned n, int64_t deadline_ms,
                          struct err *err);
-    int (*net_set_peers)(const struct pod_net_peer *peers, unsigned n, int64_t deadline_ms,
-                         struct err *err);
+    int (*net_set_peers)(const struct pod_net_node *node, const struct pod_net_peer *peers,
+                         unsigned n, int64_t deadline_ms, struct err *err);
     int (*net_attach)(const struct pod_net_lease *lease, const char *netns, int64_t deadline_ms,
                       struct err *err);
     int (*net_detach)(const struct pod_net_lease *lease, int64_t deadline_ms, struct err *err);
@@ -56,7 +56,7 @@ const struct node_kernel *node_kernel_real(void);
 struct node_conf {
     char *name, *ip, *data_dir, *run_dir, *cgroup_root;
     char *cluster_cidr, *service_cidr, *cluster_dns, *cluster_domain, *resolv_conf;
-    char *registries_file, *api_host;
+    char *registries_file, *api_host, *flannel_backend;
     char **labels, **taints;             /* NULL-ended */
     uint16_t port;
     unsigned pods_max;

@@ -191,12 +191,13 @@ TEST(traffic_outside_goes_as_the_node)
     EXPECT_STR(net_box_ask(w.pods[0], SOCK_STREAM, "192.168.7.2", 80, 2000, said),
                "out 192.168.7.1");
 
-    EXPECT_OK(pod_net_set_peers(peers, 2, TEN_S, &err), &err);
-    EXPECT_OK(pod_net_set_peers(peers + 1, 1, TEN_S, &err), &err);
+    w.node.backend = POD_NET_HOST_GW;
+    EXPECT_OK(pod_net_set_peers(&w.node, peers, 2, TEN_S, &err), &err);
+    EXPECT_OK(pod_net_set_peers(&w.node, peers + 1, 1, TEN_S, &err), &err);
     EXPECT_OK(netlink_route_list(nl, NETLINK_PROTO_INRO, &routes, &n, &err), &err);
     EXPECT_EQ(n, 2);                             /* the Services' and the one peer's */
     mem_free(routes);
-    EXPECT_OK(pod_net_set_peers(NULL, 0, TEN_S, &err), &err);
+    EXPECT_OK(pod_net_set_peers(NULL, NULL, 0, TEN_S, &err), &err);
     EXPECT_OK(netlink_route_list(nl, NETLINK_PROTO_INRO, &routes, &n, &err), &err);
     EXPECT_EQ(n, 1);
     mem_free(routes);

@@ -211,20 +211,22 @@ TEST(bad_flags)
                    .args = { "--service-node-port-range=9-1" });
     EXPECT_REFUSED("--log-level: \"loud\" is none of debug, info, warn, error",
                    .args = { "--log-level=loud" });
+    EXPECT_REFUSED("--flannel-backend: \"wireguard-native\" is none of vxlan, host-gw, none",
+                   .args = { "--flannel-backend=wireguard-native" });
     EXPECT_REFUSED("--write-kubeconfig-mode: \"9\" is no octal file mode such as 0600",
                    .args = { "--write-kubeconfig-mode=9" });
 }
 
 TEST(k3s_flags_without_meaning)
 {
-    struct given g = { .args = { "--flannel-backend=none", "--kubelet-arg", "a=b", "--kubelet-arg",
+    struct given g = { .args = { "--flannel-iface=eth0", "--kubelet-arg", "a=b", "--kubelet-arg",
                                  "c=d", "--selinux" } };
     struct err err = ERR_INIT;
     struct config *c;
 
     EXPECT_OK(parse(&c, &g, &err), &err);
     EXPECT_EQ(c->ignored.n, 2);
-    EXPECT_STR(c->ignored.v[0], "flannel-backend");
+    EXPECT_STR(c->ignored.v[0], "flannel-iface");
     EXPECT_STR(c->ignored.v[1], "selinux");
     config_free(c);
 }

@@ -74,6 +74,13 @@ TEST(the_node_learns_its_network)
     EXPECT_STR(node.service_cidr, "10.43.0.0/16");
     EXPECT_STR(node.dns_ip, "10.43.0.10");
     EXPECT_ERR(pod_net_node_init(&node, net, "10.43.0.0", NULL, &err), &err, ERR_INVALID);
+    EXPECT_EQ(node.backend, POD_NET_NONE);
+    EXPECT_OK(pod_net_node_reach(&node, NULL, "192.0.2.1", &err), &err);
+    EXPECT_EQ(node.backend, POD_NET_VXLAN_OVERLAY);
+    EXPECT_STR(node.node_ip, "192.0.2.1");
+    EXPECT_ERR(pod_net_node_reach(&node, "ipsec", "192.0.2.1", &err), &err, ERR_INVALID);
+    EXPECT_ERR(pod_net_node_reach(&node, "none", "192.0.2.0/24", &err), &err, ERR_INVALID);
+    EXPECT_EQ(node.backend, POD_NET_VXLAN_OVERLAY);
     EXPECT_ERR(pod_net_set_cidr(net, "fd00::/64", &err), &err, ERR_INVALID);
     pod_net_free(net);
 }
