@@ -27,6 +27,7 @@ struct child {
     pid_t pid;
     int pidfd, sock;
     struct loop_io on_pid, on_sock;
+    struct loop_own orphan;         /* detached and let go: the loop's from then on */
     bool reaped;
     bool *freed;                    /* set while a callback runs: becomes true when it freed us */
 };
@@ -262,6 +263,7 @@ static void child_on_sock(struct loop_io *io, unsigned events)
 
 static struct child *child_drop(struct child *c)
 {
+    loop_disown(&c->orphan);
     loop_io_del(&c->on_sock);
     loop_io_del(&c->on_pid);
     fd_close(c->sock);
@@ -324,6 +326,11 @@ static void child_on_orphan(struct loop_io *io, unsigned events)
         child_drop(c);
 }
 
+static void child_on_loop_free(struct loop_own *o)
+{
+    child_drop(container_of(o, struct child, orphan));
+}
+
 struct child *child_free(struct child *c)
 {
     if (!c)
@@ -340,6 +347,7 @@ struct child *child_free(struct child *c)
     loop_io_del(&c->on_sock);
     c->sock = fd_close(c->sock);
     c->on_pid.on_ready = child_on_orphan;
+    loop_own(c->loop, &c->orphan, child_on_loop_free);
     return NULL;
 }
 

@@ -28,6 +28,7 @@ struct loop {
     bool in_round, closing;
     int64_t now_ms;
     struct heap timers;
+    struct list owned;
     struct epoll_event ready[LOOP_READY_MAX];   /* of this round; a deleted io is cleared in it */
     int n_ready, at_ready;
     pthread_mutex_t lock;                       /* guards first and last */
@@ -65,6 +66,7 @@ int loop_new(struct loop **out, const struct env *env, struct err *err)
         mem_free(l);
         return -1;
     }
+    list_init(&l->owned);
     check(pthread_mutex_init(&l->lock, NULL) == 0);
     l->now_ms = env_mono_ms(l->env);
     *out = l;
@@ -149,6 +151,37 @@ static bool loop_deliver(struct loop *l)
     return ran;
 }
 
+/* --- what has no other owner */
+
+void loop_own(struct loop *l, struct loop_own *o, void (*on_free)(struct loop_own *))
+{
+    check(loop_is_mine(l));
+    check(!o->loop);
+    check(on_free);
+    o->loop = l;
+    o->on_free = on_free;
+    list_push(&l->owned, &o->link);
+}
+
+void loop_disown(struct loop_own *o)
+{
+    if (!o->loop)
+        return;
+    check(loop_is_mine(o->loop));
+    list_del(&o->link);
+    o->loop = NULL;
+}
+
+static void loop_free_owned(struct loop *l)
+{
+    struct loop_own *o;
+
+    while ((o = list_first(&l->owned, struct loop_own, link))) {
+        loop_disown(o);
+        o->on_free(o);
+    }
+}
+
 struct loop *loop_free(struct loop *l)
 {
     struct heap_node *n;
@@ -160,6 +193,7 @@ struct loop *loop_free(struct loop *l)
     l->closing = true;
     while (loop_deliver(l))
         ;
+    loop_free_owned(l);
     while ((n = heap_min(&l->timers)))
         loop_timer_del(container_of(n, struct loop_timer, node));
     heap_deinit(&l->timers);

@@ -72,6 +72,16 @@ struct loop_msg {
 void loop_post(struct loop *l, struct loop_msg *m, void (*on_deliver)(struct loop_msg *));
 bool loop_is_closing(const struct loop *l);
 
+/* Something that nobody else owns any more: when the loop is freed and it is still there, on_free
+ * ends it. Embed it; zero-initialise. */
+struct loop_own {
+    struct list link;
+    void (*on_free)(struct loop_own *o);
+    struct loop *loop;          /* NULL when not owned */
+};
+void loop_own(struct loop *l, struct loop_own *o, void (*on_free)(struct loop_own *));
+void loop_disown(struct loop_own *o);                         /* callable twice */
+
 /* A thread that runs a loop. */
 struct loop_thread;
 int loop_thread_start(struct loop_thread **out, struct loop *l, const char *name, struct err *err);
