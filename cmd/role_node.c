@@ -1,6 +1,8 @@
 /* role_node.c -- the node and the Services' rules, both over HTTPS with the node's certificate. */
 #include "cmd/role.h"
 
+#include <stdlib.h>
+
 #include "cmd/box/box.h"
 #include "cmd/config_args.h"
 #include "cmd/listen.h"
@@ -47,6 +49,17 @@ static int connect_api(struct node_role *n, struct err *err)
     return client_http_new(&n->client, r->loop, &opts, err);
 }
 
+/* A sanitized binary needs shared libraries, which the built-in image has not: tests name
+ * another. */
+static const char *image_exe(void)
+{
+#if defined(__SANITIZE_ADDRESS__)
+    return getenv("INRO_IMAGE_EXE");
+#else
+    return NULL;
+#endif
+}
+
 static int start_node(struct node_role *n, struct err *err)
 {
     const struct role *r = n->role;
@@ -67,6 +80,7 @@ static int start_node(struct node_role *n, struct err *err)
         .cert_pem = role_pem(r, ROLE_CERT), .key_pem = role_pem(r, ROLE_KEY),
         .client_ca_pem = role_pem(r, ROLE_CLIENT_CA), .applets = n->applets,
         .pods_max = (unsigned)args.max_pods,
+        .image_exe = image_exe(),
     };
     return node_new(&n->node, r->loop, n->client, n->jobs, &n->opts, err);
 }

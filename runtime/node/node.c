@@ -109,14 +109,25 @@ static int start_job_add(struct node *n, struct start_job *s, const char *key,
 
 /* --- the binary and its image */
 
+static int prepare_image(const struct node *n, struct err *err)
+{
+    struct image_box_opts o = { .applets = (const char *const *)n->applets };
+    const char *path = n->conf.image_exe ? n->conf.image_exe : "/proc/self/exe";
+    _cleanup_fd_ int exe = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (exe < 0)
+        return err_sys(err, "open %s", path);
+    o.exe_fd = exe;
+    return image_box_prepare(n->self.store, &o, err);
+}
+
 static void prepare_run(struct job *j)
 {
     struct start_job *s = container_of(j, struct start_job, job);
     const struct node *n = s->node;
-    struct image_box_opts o = { .exe_fd = -1, .applets = (const char *const *)n->applets };
 
     s->failed = (n->own_shims && shim_box_prepare(n->conf.run_dir, NULL, &s->err) < 0) ||
-                (n->applets && image_box_prepare(n->self.store, &o, &s->err) < 0);
+                (n->applets && prepare_image(n, &s->err) < 0);
 }
 
 static void prepare_start(struct node *n);

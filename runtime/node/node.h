@@ -43,6 +43,7 @@ struct node_opts {
     struct slice cert_pem, key_pem;      /* of the server on `port` */
     struct slice client_ca_pem;
     const char *const *applets;          /* of the built-in image; NULL: there is none */
+    const char *image_exe;               /* the binary in it; NULL: our own */
     const struct shim_driver *shims;     /* NULL: shim_client_driver() */
 };
 

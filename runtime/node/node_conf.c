@@ -72,6 +72,7 @@ int node_conf_init(struct node_conf *c, const struct node_opts *o, struct err *e
         .resolv_conf = text(o->resolv_conf, NODE_RESOLV_CONF),
         .registries_file = mem_strdup(o->registries_file), .api_host = mem_strdup(o->api_host),
         .flannel_backend = mem_strdup(o->flannel_backend),
+        .image_exe = mem_strdup(o->image_exe),
         .labels = node_conf_copy_list(o->labels), .taints = node_conf_copy_list(o->taints),
         .port = o->port ? o->port : NODE_PORT,
         .pods_max = o->pods_max ? o->pods_max : NODE_PODS_MAX };
@@ -93,6 +94,7 @@ void node_conf_deinit(struct node_conf *c)
     mem_free(c->registries_file);
     mem_free(c->api_host);
     mem_free(c->flannel_backend);
+    mem_free(c->image_exe);
     node_conf_free_list(c->labels);
     node_conf_free_list(c->taints);
     *c = (struct node_conf){ 0 };

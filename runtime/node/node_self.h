@@ -56,7 +56,7 @@ const struct node_kernel *node_kernel_real(void);
 struct node_conf {
     char *name, *ip, *data_dir, *run_dir, *cgroup_root;
     char *cluster_cidr, *service_cidr, *cluster_dns, *cluster_domain, *resolv_conf;
-    char *registries_file, *api_host, *flannel_backend;
+    char *registries_file, *api_host, *flannel_backend, *image_exe;
     char **labels, **taints;             /* NULL-ended */
     uint16_t port;
     unsigned pods_max;

@@ -7,11 +7,13 @@
  *
  * A test's full name is its file below tests/unit without "test_" and ".c", then the name:
  * tests/unit/core/base/test_err.c has core/base/err/chain. The first failed EXPECT ends the test.
- * What a test prints is shown only when it fails. Children it leaves behind are killed.
+ * What a test prints is shown only when it fails; a sanitizer's report in it is a failure, also of
+ * a child. Children it leaves behind are killed.
  */
 #ifndef TESTS_HARNESS_TEST_H
 #define TESTS_HARNESS_TEST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +33,14 @@ void test_add(struct test *test);
 
 /* An empty folder of this test's own, removed after it. The same path on each call. */
 const char *test_tmpdir(void);
+
+/* The program for containers of tests: this binary, but a sanitized one needs libraries that an
+ * empty root file system has not; then the same program built without (INRO_PAYLOAD). An absolute
+ * path. */
+const char *test_payload(void);
+
+/* Whether this build has a sanitizer, which costs memory. */
+bool test_is_sanitized(void);
 
 /* Ends the test as skipped: what it needs is not there. */
 _Noreturn void test_skip(const char *reason);

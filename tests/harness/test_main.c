@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <ftw.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -25,6 +26,12 @@
 #define EXIT_SKIP 77
 #define NAME_MAX_BYTES 200
 #define OUTPUT_SHOWN_BYTES 20000
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEST_SANITIZED 1
+#else
+#define TEST_SANITIZED 0
+#endif
 
 struct slot {               /* one running test */
     const struct test *test;
@@ -116,6 +123,24 @@ const char *test_tmpdir(void)
     if (mkdir(test_dir, 0700) < 0 && errno != EEXIST)
         test_fail(__FILE__, __LINE__, "mkdir %s: %s", test_dir, strerror(errno));
     return test_dir;
+}
+
+bool test_is_sanitized(void)
+{
+    return TEST_SANITIZED;
+}
+
+const char *test_payload(void)
+{
+    static char path[PATH_MAX];
+    const char *other = getenv("INRO_PAYLOAD");
+    ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+    if (TEST_SANITIZED && !other)
+        test_fail(__FILE__, __LINE__, "a sanitized binary needs INRO_PAYLOAD");
+    if (n < 0)
+        test_fail(__FILE__, __LINE__, "/proc/self/exe: %s", strerror(errno));
+    return other && *other ? other : path;
 }
 
 /* --- fresh namespaces */
@@ -244,6 +269,23 @@ static void slot_show_output(const struct slot *slot)
         putchar('\n');
 }
 
+/* A report of a sanitizer, also by a child whose exit status nobody saw. */
+static bool slot_has_report(const struct slot *slot)
+{
+    static const char *const marks[] = {"Sanitizer: ", ": runtime error: "};
+    off_t size = lseek(slot->output, 0, SEEK_END);
+    char *text = size > 0 ? mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, slot->output, 0)
+                          : MAP_FAILED;
+    bool found = false;
+
+    if (text == MAP_FAILED)
+        return false;
+    for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++)
+        found = found || memmem(text, (size_t)size, marks[i], strlen(marks[i]));
+    munmap(text, (size_t)size);
+    return found;
+}
+
 /* Reports the finished test; returns 0 passed, 1 failed, 2 skipped. */
 static int slot_finish(struct slot *slot, int status, bool verbose)
 {
@@ -256,6 +298,8 @@ static int slot_finish(struct slot *slot, int status, bool verbose)
         result = 0;
     else if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SKIP)
         result = 2;
+    if (result == 0 && TEST_SANITIZED && slot_has_report(slot))
+        result = 1;
     if (result == 0 && verbose)
         printf("ok %s\n", name);
     if (result == 1) {
