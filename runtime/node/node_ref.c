@@ -6,6 +6,7 @@
 
 #include "core/base/check.h"
 #include "core/base/map.h"
+#include "core/object/podrefs.h"
 #include "gen/views.h"
 
 struct node_ref_cache {
@@ -219,8 +220,6 @@ static void set_add(struct node_ref_set *s, const struct kind *k, const char *na
     struct entry *e = map_get(s->cache->entries, key);
     struct link *l;
 
-    if (str_empty(name))
-        return;
     for (size_t i = 0; i < s->n_links; i++)
         if (s->links[i]->entry == e && e)
             return;
@@ -246,56 +245,9 @@ static void set_add(struct node_ref_set *s, const struct kind *k, const char *na
     s->links[s->n_links++] = l;
 }
 
-static void add_container(struct node_ref_set *s, const struct env_from_source_view *from,
-                          unsigned n_from,
-                          const struct env_var_view *env, unsigned n_env)
+static void add(void *ctx, const struct kind *k, const char *name)
 {
-    for (unsigned i = 0; i < n_from; i++) {
-        if (from[i].config_map_ref)
-            set_add(s, kind_config_map(), from[i].config_map_ref->name);
-        if (from[i].secret_ref)
-            set_add(s, kind_secret(), from[i].secret_ref->name);
-    }
-    for (unsigned i = 0; i < n_env; i++) {
-        const struct env_var_source_view *v = env[i].value_from;
-
-        if (v && v->config_map_key_ref)
-            set_add(s, kind_config_map(), v->config_map_key_ref->name);
-        if (v && v->secret_key_ref)
-            set_add(s, kind_secret(), v->secret_key_ref->name);
-    }
-}
-
-static void add_volume(struct node_ref_set *s, const struct volume_view *v)
-{
-    if (v->config_map)
-        set_add(s, kind_config_map(), v->config_map->name);
-    if (v->secret)
-        set_add(s, kind_secret(), v->secret->secret_name);
-    for (unsigned i = 0; v->projected && i < v->projected->n_sources; i++) {
-        const struct volume_projection_view *p = &v->projected->sources[i];
-
-        if (p->config_map)
-            set_add(s, kind_config_map(), p->config_map->name);
-        if (p->secret)
-            set_add(s, kind_secret(), p->secret->name);
-    }
-}
-
-static void add_pod(struct node_ref_set *s, const struct pod_spec_view *p)
-{
-    for (unsigned i = 0; i < p->n_init_containers; i++)
-        add_container(s, p->init_containers[i].env_from, p->init_containers[i].n_env_from,
-                      p->init_containers[i].env, p->init_containers[i].n_env);
-    for (unsigned i = 0; i < p->n_containers; i++)
-        add_container(s, p->containers[i].env_from, p->containers[i].n_env_from,
-                      p->containers[i].env,
-                      p->containers[i].n_env);
-    for (unsigned i = 0; i < p->n_ephemeral_containers; i++)
-        add_container(s, p->ephemeral_containers[i].env_from, p->ephemeral_containers[i].n_env_from,
-                      p->ephemeral_containers[i].env, p->ephemeral_containers[i].n_env);
-    for (unsigned i = 0; i < p->n_volumes; i++)
-        add_volume(s, &p->volumes[i]);
+    set_add(ctx, k, name);
 }
 
 struct node_ref_set *node_ref_set_new(struct node_ref_cache *c, struct object *pod,
@@ -306,7 +258,7 @@ struct node_ref_set *node_ref_set_new(struct node_ref_cache *c, struct object *p
     s->cache = c;
     s->ev = *ev;
     s->ns = mem_strdup(object_ns(pod));
-    add_pod(s, &pod_view(pod)->spec);
+    podrefs_each(&pod_view(pod)->spec, add, s);
     node_ref_set_refresh(s, NODE_REF_POLL_MS);
     return s;
 }
