@@ -179,20 +179,19 @@ bool pod_net_find(const struct pod_net *net, const char *uid, struct pod_net_lea
     return l != NULL;
 }
 
-int pod_net_reserve(struct pod_net *net, const char *uid, struct pod_net_lease *out,
-                    struct err *err)
+static bool uid_is_good(const char *uid)
+{
+    return !str_empty(uid) && !strchr(uid, '\n') && strlen(uid) < POD_NET_UID_BYTES;
+}
+
+/* The address is marked taken; on failure it is free again. */
+static int lease_new(struct pod_net *net, const char *uid, uint32_t addr,
+                     struct pod_net_lease *out, struct err *err)
 {
     struct pod_net_lease lease = { .prefix = net->ipam.net.prefix }, *kept;
     char text[IP4_TEXT_BYTES];
-    uint32_t addr;
 
-    if (pod_net_find(net, uid, out))
-        return 0;
-    if (str_empty(uid) || strchr(uid, '\n') || str_copy(lease.uid, sizeof(lease.uid), uid,
-                                                        NULL) < 0)
-        return err_set(err, ERR_INVALID, "\"%.80s\" is no pod uid", uid ? uid : "");
-    if (pod_ipam_take(&net->ipam, &addr, err) < 0)
-        return -1;
+    str_copy(lease.uid, sizeof(lease.uid), uid, NULL);
     snprintf(lease.ip, sizeof(lease.ip), "%s", ip4_addr_text(text, addr));
     snprintf(lease.gateway, sizeof(lease.gateway), "%s",
              ip4_addr_text(text, pod_ipam_gateway(&net->ipam)));
@@ -207,6 +206,29 @@ int pod_net_reserve(struct pod_net *net, const char *uid, struct pod_net_lease *
     }
     *out = lease;
     return 0;
+}
+
+int pod_net_reserve(struct pod_net *net, const char *uid, struct pod_net_lease *out,
+                    struct err *err)
+{
+    uint32_t addr;
+
+    if (pod_net_find(net, uid, out))
+        return 0;
+    if (!uid_is_good(uid))
+        return err_set(err, ERR_INVALID, "\"%.80s\" is no pod uid", uid ? uid : "");
+    if (pod_ipam_take(&net->ipam, &addr, err) < 0)
+        return -1;
+    return lease_new(net, uid, addr, out, err);
+}
+
+bool pod_net_claim(struct pod_net *net, const char *uid, const char *ip, struct pod_net_lease *out)
+{
+    struct ip4 addr;
+
+    return uid_is_good(uid) && !map_get(net->leases, uid) && ip4_parse(&addr, ip, NULL) == 0 &&
+           addr.prefix == 32 && pod_ipam_claim(&net->ipam, addr.addr) &&
+           lease_new(net, uid, addr.addr, out, NULL) == 0;
 }
 
 int pod_net_release(struct pod_net *net, const char *uid, struct err *err)

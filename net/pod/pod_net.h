@@ -76,6 +76,9 @@ struct pod_net_lease {
 /* The pod's lease: the same one when it has one already. ERR_QUOTA: no address is free. */
 int pod_net_reserve(struct pod_net *net, const char *uid, struct pod_net_lease *out,
                     struct err *err);
+/* A pod without a lease gets this very address, which it had before (status.podIP): after a reboot
+ * Services still point to it. False: it is taken, not of this node's network, or no address. */
+bool pod_net_claim(struct pod_net *net, const char *uid, const char *ip, struct pod_net_lease *out);
 /* False when the pod has none. */
 bool pod_net_find(const struct pod_net *net, const char *uid, struct pod_net_lease *out);
 /* After pod_net_detach. A pod without a lease is fine. The address is the last one to be handed out

@@ -71,6 +71,8 @@ static void update(struct node *n)
     n->self.network_ready = n->net_up && n->prepared;
     if (n->self.node_object)
         node_object_set_trouble(n->self.node_object, n->self.network_ready ? NULL : n->trouble);
+    if (n->self.network_ready && !was)
+        podset_claim_all(n->self.pods);
     if ((n->self.network_ready && !was) || (n->self.prepared && !had))
         podset_touch_all(n->self.pods);
     if (n->self.network_ready && n->peers)

@@ -123,8 +123,20 @@ struct pod *pod_new(struct node_self *self, const struct pod_new_opts *o)
     p->has_lease = self->net && pod_net_find(self->net, p->uid, &p->lease);
     sm_init(&p->sm, pod_step_states, POD_STATE_MAX, POD_ADMIT, loop_now_ms(self->loop));
     pod_container_make_all(p);
+    pod_claim_address(p);
     pod_touch(p);
     return p;
+}
+
+void pod_claim_address(struct pod *p)
+{
+    const struct pod_status_view *s = &p->view->status;
+
+    if (p->has_lease || !p->self->net || !p->self->network_ready || p->view->spec.host_network ||
+        p->final || str_empty(s->pod_ip) || str_eq(s->phase, "Succeeded") ||
+        str_eq(s->phase, "Failed"))
+        return;
+    p->has_lease = pod_net_claim(p->self->net, p->uid, s->pod_ip, &p->lease);
 }
 
 struct pod *pod_free(struct pod *p)

@@ -161,6 +161,8 @@ struct pod_new_opts {
 struct pod *pod_new(struct node_self *self, const struct pod_new_opts *o);
 /* Lets go of the shim; nothing ends. NULL is fine. */
 struct pod *pod_free(struct pod *p);
+/* Once the node's network is known: the address that the object says, when this pod has none. */
+void pod_claim_address(struct pod *p);
 void pod_set_object(struct pod *p, struct object *o);    /* newer, of the same uid */
 void pod_set_gone(struct pod *p);                        /* the object is deleted */
 void pod_end(struct pod *p, int64_t grace_ms);           /* stop it, the object stays */

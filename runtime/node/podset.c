@@ -63,6 +63,14 @@ void podset_touch_all(struct podset *s)
         pod_touch(p);
 }
 
+void podset_claim_all(struct podset *s)
+{
+    struct pod *p;
+
+    for (size_t at = 0; (p = podset_next(s, &at)) != NULL;)
+        pod_claim_address(p);
+}
+
 bool podset_synced(const struct podset *s)
 {
     return s->synced;

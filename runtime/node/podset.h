@@ -22,6 +22,8 @@ struct pod *podset_find_name(const struct podset *s, const char *ns, const char 
 /* Walk: *at = 0 first. */
 struct pod *podset_next(const struct podset *s, size_t *at);
 size_t podset_len(const struct podset *s);
+/* The network has come: each pod takes its former address before any takes a new one. */
+void podset_claim_all(struct podset *s);
 void podset_touch_all(struct podset *s);             /* ticks all, e.g. when the network is there */
 /* Ends all; done when no shim is left. */
 void podset_stop(struct podset *s, int64_t grace_ms, void (*done)(void *ctx), void *ctx);

@@ -54,6 +54,32 @@ TEST(leases_survive_a_restart)
     pod_net_free(net);
 }
 
+TEST(a_former_address)
+{
+    _cleanup_(mem_freep) char *ledger = mem_printf("%s/ledger", test_tmpdir());
+    struct pod_net *net = open_net(ledger, NULL);
+    struct pod_net_lease a, b;
+    struct err err = ERR_INIT;
+
+    EXPECT(pod_net_claim(net, "uid-a", "10.42.0.2", &a));
+    EXPECT_STR(a.ip, "10.42.0.2");
+    EXPECT_STR(a.gateway, "10.42.0.1");
+    EXPECT(!pod_net_claim(net, "uid-a", "10.42.0.3", &b));           /* it has one */
+    EXPECT(!pod_net_claim(net, "uid-b", "10.42.0.2", &b));           /* taken */
+    EXPECT(!pod_net_claim(net, "uid-b", "10.42.0.1", &b));           /* the gateway's */
+    EXPECT(!pod_net_claim(net, "uid-b", "10.42.1.2", &b));           /* another node's */
+    EXPECT(!pod_net_claim(net, "uid-b", "", &b));
+    EXPECT(!pod_net_claim(net, "uid-b", "fd00::1", &b));
+    EXPECT(!pod_net_claim(net, "", "10.42.0.4", &b));
+    EXPECT_OK(pod_net_reserve(net, "uid-b", &b, &err), &err);
+    EXPECT_STR(b.ip, "10.42.0.3");
+    pod_net_free(net);
+    net = open_net(ledger, NULL);
+    EXPECT(pod_net_find(net, "uid-a", &b));
+    EXPECT_MEM(&a, &b, sizeof(a));
+    pod_net_free(net);
+}
+
 TEST(the_node_learns_its_network)
 {
     _cleanup_(mem_freep) char *ledger = mem_printf("%s/ledger", test_tmpdir());

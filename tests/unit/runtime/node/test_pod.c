@@ -30,6 +30,34 @@ TEST(runs_and_goes)
     pod_box_deinit(&b);
 }
 
+/* After a reboot: the run directory is empty, Services still point to the old addresses. */
+TEST(a_former_address_is_taken_again)
+{
+    struct pod_box b;
+
+    pod_box_init(&b);
+    b.self.network_ready = false;
+    pod_box_pod(&b, "new", QUICK ONE);
+    fake_client_put(b.f, "apiVersion: v1\nkind: Pod\nmetadata: {name: old, generation: 1}\n"
+                    "spec: {nodeName: n1, " QUICK ONE "}\n"
+                    "status: {phase: Running, podIP: 10.42.0.2, podIPs: [{ip: 10.42.0.2}]}\n");
+    fake_client_put(b.f, "apiVersion: v1\nkind: Pod\nmetadata: {name: over, generation: 1}\n"
+                    "spec: {nodeName: n1, " QUICK ONE "}\n"
+                    "status: {phase: Succeeded, podIP: 10.42.0.3}\n");
+    fake_client_run(b.f);
+    b.self.network_ready = true;
+    podset_claim_all(b.pods);
+    podset_touch_all(b.pods);
+    fake_client_run(b.f);
+    EXPECT_STR(pod_view(pod_box_get_pod(&b, "old"))->status.pod_ip, "10.42.0.2");
+    EXPECT_STR(pod_view(pod_box_get_pod(&b, "new"))->status.pod_ip, "10.42.0.3");
+    fake_client_delete(b.f, kind_pod(), "default", "old", NULL);
+    fake_client_delete(b.f, kind_pod(), "default", "new", NULL);
+    fake_client_delete(b.f, kind_pod(), "default", "over", NULL);
+    pod_box_pass(&b, 1000);
+    pod_box_expect_empty(&b);
+    pod_box_deinit(&b);
+}
 TEST(kill_after_the_grace)
 {
     struct pod_box b;
