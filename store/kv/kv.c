@@ -43,6 +43,7 @@ struct kv {
     struct kv_queue refused;                /* err is set already; only on_done is missing */
     struct kv_copy *copy;
     bool stopping;
+    bool inlined;                           /* no thread: callers take the writer's turns */
     _Atomic int64_t revision;
 };
 
@@ -151,27 +152,40 @@ static void kv_wait(struct kv *kv, int64_t due_ms)
     pthread_cond_timedwait(&kv->more, &kv->lock, &t);
 }
 
+/* One turn of the writer; false: it was the last. */
+static bool kv_turn(struct kv *kv)
+{
+    struct kv_batch b;
+    struct kv_copy *copy;
+    bool last;
+
+    pthread_mutex_lock(&kv->lock);
+    if (!kv->inlined)
+        kv_wait(kv, kv_table_due_ms(kv->table));
+    kv_take(kv, &b);
+    copy = kv->copy;
+    last = kv->stopping && b.n == 0 && !b.refused && !copy;
+    pthread_mutex_unlock(&kv->lock);
+    kv_run(kv, &b);
+    if (copy)
+        kv_copy_step(kv, copy);
+    kv_table_upkeep(kv->table);
+    return !last;
+}
+
 static void *kv_writer(void *arg)
 {
     struct kv *kv = arg;
-    struct kv_batch b;
-    bool last = false;
 
-    while (!last) {
-        struct kv_copy *copy;
-
-        pthread_mutex_lock(&kv->lock);
-        kv_wait(kv, kv_table_due_ms(kv->table));
-        kv_take(kv, &b);
-        copy = kv->copy;
-        last = kv->stopping && b.n == 0 && !b.refused && !copy;
-        pthread_mutex_unlock(&kv->lock);
-        kv_run(kv, &b);
-        if (copy)
-            kv_copy_step(kv, copy);
-        kv_table_upkeep(kv->table);
-    }
+    while (kv_turn(kv))
+        ;
     return NULL;
+}
+
+void kv_step(struct kv *kv)
+{
+    check(kv->inlined);
+    kv_turn(kv);
 }
 
 /* --- open and close */
@@ -228,7 +242,8 @@ int kv_open(struct kv **out, const struct kv_opts *opts,
         return err_wrap(err, "open the store");
     }
     atomic_store(&kv->revision, kv_table_revision(kv->table));
-    if (kv_start(kv, err) < 0) {
+    kv->inlined = opts->inlined;
+    if (!kv->inlined && kv_start(kv, err) < 0) {
         kv_drop(kv);
         return -1;
     }
@@ -244,7 +259,10 @@ struct kv *kv_close(struct kv *kv)
     kv->stopping = true;
     pthread_cond_signal(&kv->more);
     pthread_mutex_unlock(&kv->lock);
-    check(pthread_join(kv->thread, NULL) == 0);
+    if (kv->inlined)
+        kv_writer(kv);
+    else
+        check(pthread_join(kv->thread, NULL) == 0);
     return kv_drop(kv);
 }
 
@@ -287,10 +305,13 @@ static void kv_wake_waiter(struct kv_commit *c)
     sem_post(&container_of(c, struct kv_waiter, commit)->done);
 }
 
-static void kv_sleep(sem_t *s)
+static void kv_sleep(struct kv *kv, sem_t *s)
 {
-    while (sem_wait(s) < 0)
-        check(errno == EINTR);
+    while ((kv->inlined ? sem_trywait(s) : sem_wait(s)) < 0) {
+        check(errno == EINTR || errno == EAGAIN);
+        if (kv->inlined)
+            kv_turn(kv);
+    }
     sem_destroy(s);
 }
 
@@ -301,7 +322,7 @@ void kv_commit_wait(struct kv *kv, struct kv_commit *c)
     w.commit.on_done = kv_wake_waiter;      /* ctx stays: it goes out with the change */
     check(sem_init(&w.done, 0, 0) == 0);
     kv_submit(kv, &w.commit);
-    kv_sleep(&w.done);
+    kv_sleep(kv, &w.done);
     c->revision = w.commit.revision;
     c->err = w.commit.err;
 }
@@ -328,7 +349,7 @@ int kv_backup(struct kv *kv, const char *path, struct err *err)
         sem_destroy(&copy.done);
         return err_set(err, ERR_UNAVAILABLE, "another backup is running");
     }
-    kv_sleep(&copy.done);
+    kv_sleep(kv, &copy.done);
     if (copy.result == 0)
         return 0;
     if (err)

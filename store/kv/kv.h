@@ -60,6 +60,9 @@ struct kv_opts {
     const struct env *env;
     int64_t volatile_flush_ms;         /* how long volatile changes may stay unwritten; 0: 60000 */
     int64_t keep_revisions;            /* history kept on disk; SQLite: 0 only (see watch.h) */
+    /* No thread: whoever waits for a commit, a backup or the close does the writer's work, on one
+     * thread; commits that nobody waits for and upkeep are done by kv_step. For the simulator. */
+    bool inlined;
     /* On the writer's thread. */
     void (*on_change)(void *ctx, const struct kv_change *change);
     /* A failed sync or a damaged file: nothing is acknowledged any more; the process must stop. */
@@ -77,6 +80,7 @@ void kv_submit(struct kv *kv, struct kv_commit *c);  /* on_done is never called 
 /* Waits for a commit from a job thread: submits a copy, sleeps until it is done. Result in c;
  * c->on_done is not called. */
 void kv_commit_wait(struct kv *kv, struct kv_commit *c);
+void kv_step(struct kv *kv);                         /* inlined only: a turn of the writer */
 int64_t kv_revision(const struct kv *kv);            /* newest published; any thread */
 /* An online copy into a new file (ERR_EXISTS); blocks, while commits go on. For job threads. */
 int kv_backup(struct kv *kv, const char *path, struct err *err);

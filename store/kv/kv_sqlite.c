@@ -19,6 +19,7 @@
 
 #define KV_SQLITE_HEADER_BYTES 100
 #define KV_SQLITE_VACUUM_PAGES 256          /* free pages given back by one checkpoint */
+#define KV_SQLITE_RENEW_BYTES (64 << 10)
 
 enum { ST_BEGIN, ST_COMMIT, ST_ROLLBACK, ST_INSERT, ST_UPDATE, ST_DELETE, ST_MARK, ST_MAX };
 
@@ -201,6 +202,36 @@ static int kv_sqlite_setup_db(struct kv_sqlite *s, struct err *err)
     return 0;
 }
 
+static int kv_sqlite_renew_part(sqlite3_file *log, char *part, sqlite3_int64 at, sqlite3_int64 end)
+{
+    int n = end - at < KV_SQLITE_RENEW_BYTES ? (int)(end - at) : KV_SQLITE_RENEW_BYTES;
+    int rc = log->pMethods->xRead(log, part, n, at);
+
+    return rc == SQLITE_OK ? log->pMethods->xWrite(log, part, n, at) : rc;
+}
+
+/* A sync that failed, and made an end of the process before this one, may have left a log that is
+ * read well from memory and has holes on the medium. What is appended to it would be lost behind
+ * them when power goes, so all of it is written and synced again. */
+static int kv_sqlite_renew_log(struct kv_sqlite *s, struct err *err)
+{
+    _cleanup_(mem_freep) char *part = mem_alloc(KV_SQLITE_RENEW_BYTES);
+    sqlite3_file *log = NULL;
+    sqlite3_int64 end = 0;
+    int rc = sqlite3_file_control(s->db, NULL, SQLITE_FCNTL_JOURNAL_POINTER, &log);
+
+    if (rc != SQLITE_OK || !log || !log->pMethods)
+        return 0;                           /* a new file: there is no log yet */
+    rc = log->pMethods->xFileSize(log, &end);
+    for (sqlite3_int64 at = 0; rc == SQLITE_OK && at < end; at += KV_SQLITE_RENEW_BYTES)
+        rc = kv_sqlite_renew_part(log, part, at, end);
+    if (rc == SQLITE_OK && end > 0)
+        rc = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+    if (rc == SQLITE_OK || (rc & 0xff) == SQLITE_FULL)
+        return 0;                           /* full: as good as it was */
+    return kv_sqlite_error(NULL, rc, "write the log anew", err);
+}
+
 static int kv_sqlite_prepare(struct kv_sqlite *s, struct err *err)
 {
     for (int i = 0; i < ST_MAX; i++) {
@@ -232,7 +263,8 @@ int kv_sqlite_open(struct kv_sqlite **out, const char *path, struct err *err)
 
     if (kv_sqlite_open_db(s, path, err) < 0)
         return -1;
-    if (kv_sqlite_check_schema(s, err) < 0 || kv_sqlite_prepare(s, err) < 0)
+    if (kv_sqlite_renew_log(s, err) < 0 || kv_sqlite_check_schema(s, err) < 0 ||
+        kv_sqlite_prepare(s, err) < 0)
         return err_wrap(err, "%s", path);
     *out = TAKE(s);
     return 0;
