@@ -52,6 +52,13 @@ static int too_large(struct api_call *c)
                                   "Request entity too large: limit is %u", KV_VALUE_BYTES_MAX));
 }
 
+/* The request is not too large, whatever it is: there is no room on the disk, or in the queue. */
+static int no_room(struct api_call *c, const struct err *err)
+{
+    return api_fail(c, status_internal(c->a, arena_printf(c->a, "the store has no room: %s",
+                                                          err->msg)));
+}
+
 /* 0 done, 1 conflict, -1 answered. */
 static int submit(struct api_call *c, struct kv_commit *commit)
 {
@@ -59,6 +66,7 @@ static int submit(struct api_call *c, struct kv_commit *commit)
     switch (commit->err.code) {
     case ERR_NONE: return 0;
     case ERR_CONFLICT: return 1;
+    case ERR_QUOTA: return no_room(c, &commit->err);
     default: return api_fail_err(c, &commit->err);
     }
 }

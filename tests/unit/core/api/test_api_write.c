@@ -1,3 +1,4 @@
+#include "tests/fake/fake_vfs.h"
 #include "tests/unit/core/api/api_fix.h"
 
 static const char body[] = "{\"metadata\":{\"name\":\"a\"},\"data\":{\"k\":\"v\"}}";
@@ -218,5 +219,24 @@ TEST(depth_bomb)
         EXPECT_STR(fix_str(r, "kind"), "Status");
     }
     ANSWERS(api_peer_get(f.peer, CMS), 200);
+    fix_close(&f);
+}
+
+TEST(a_full_disk_is_the_servers_trouble)
+{
+    struct fake_vfs disk = { .syncs_left = -1, .writes_left = -1 };
+    const struct api_reply *r;
+    struct fix f;
+
+    fake_vfs_install(&disk);
+    f = fix_new();
+    disk.writes_left = 0;
+    r = api_peer_post(f.peer, CMS, body);
+    ANSWERS(r, 500);
+    EXPECT_STR(fix_str(r, "reason"), "InternalError");
+    EXPECT(strstr(fix_str(r, "message"), "the store has no room"));
+    ANSWERS(api_peer_get(f.peer, CMS "/a"), 404);
+    disk.writes_left = -1;
+    ANSWERS(api_peer_post(f.peer, CMS, body), 201);
     fix_close(&f);
 }
