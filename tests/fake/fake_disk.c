@@ -67,7 +67,8 @@ static void fake_disk_put(struct fake_disk_bytes *b, size_t at, const char *p, s
 {
     if (at + len > b->len)
         fake_disk_resize(b, at + len);
-    memcpy(b->p + at, p, len);
+    if (len > 0)
+        memcpy(b->p + at, p, len);
 }
 
 static void fake_disk_copy(struct fake_disk_bytes *to, const struct fake_disk_bytes *from)
