@@ -55,6 +55,14 @@ int deciders_new(struct deciders **out, struct api *api, const struct config *c,
     return 0;
 }
 
+void deciders_metrics(const struct deciders *d, struct buf *out)
+{
+    if (d->control)
+        control_metrics(d->control, out);
+    if (d->sched)
+        sched_metrics(d->sched, out);
+}
+
 struct deciders *deciders_free(struct deciders *d)
 {
     if (!d)

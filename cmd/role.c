@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cmd/selfstat.h"
 #include "core/base/check.h"
 #include "core/base/fd.h"
 #include "core/base/log.h"
@@ -232,6 +233,7 @@ static int start(struct role *r, struct err *err)
     r->signals = signalfd(-1, &end, SFD_CLOEXEC);
     if (r->signals < 0)
         return err_sys(err, "signals");
+    r->selfstat = selfstat_new();
     if (take_lock(r, err) < 0 || (r->row->open && r->row->open(r, err) < 0) ||
         rights_reduce(r, err) < 0 || loop_new(&r->loop, env_real(),
                                                                        err) < 0)
@@ -259,6 +261,7 @@ static void release(struct role *r)
     for (size_t i = 0; i < ROLE_PEM_MAX; i++)
         mem_free(r->pem[i]);
     config_free(r->config);
+    selfstat_free(r->selfstat);
     fd_close(r->lock);
 }
 

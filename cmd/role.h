@@ -42,6 +42,7 @@ struct role {
     const char *root;                    /* <data-dir>/server, as this process sees it */
     struct plugins *plugins;             /* control: what open() opened */
     bool stop_pods;                      /* stop: the pods too */
+    struct selfstat *selfstat;           /* opened before the rights go */
     void *state;                         /* the row's */
     struct loop_io on_parent, on_signal; /* private */
     struct loop_timer trim;

@@ -7,6 +7,7 @@
 #include "cmd/deciders.h"
 #include "cmd/plugins.h"
 #include "cmd/prepare.h"
+#include "cmd/selfstat.h"
 #include "core/api/api.h"
 #include "core/base/log.h"
 #include "core/tls/tls.h"
@@ -71,6 +72,15 @@ static int open_store(struct control_role *c, struct err *err)
 
 /* --- the API */
 
+static void metrics(void *ctx, struct buf *out)
+{
+    struct control_role *c = ctx;
+
+    selfstat_metrics(c->role->selfstat, out);
+    if (c->deciders)
+        deciders_metrics(c->deciders, out);
+}
+
 static int make_api(struct control_role *c, struct err *err)
 {
     const struct role *r = c->role;
@@ -78,7 +88,7 @@ static int make_api(struct control_role *c, struct err *err)
     struct api_opts opts = {
         .loop = r->loop, .jobs = c->jobs, .cache = c->cache, .kv = c->kv, .env = env_real(),
         .service_cidr = config->service_cidr, .sa_key = c->sa_key,
-        .lua = plugins_lua(r->plugins),
+        .lua = plugins_lua(r->plugins), .more = { .metrics = metrics, .ctx = c },
         .issuer = arena_printf(config->a, "https://kubernetes.default.svc.%s",
                                config->cluster_domain),
         .node_ca_pem = r->pem[ROLE_SERVER_CA], .node_cert_pem = r->pem[ROLE_CLIENT_CERT],

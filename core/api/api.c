@@ -28,6 +28,8 @@ int api_new(struct api **out, const struct api_opts *opts, struct err *err)
     api->lua = opts->lua;
     api->admit = opts->admit ? *opts->admit
                              : (struct admit_settings){ ADMIT_TOLERATION_S, ADMIT_TOLERATION_S };
+    api->more = opts->more;
+    api->metrics = api_metric_new();
     api->lookup = (struct admit_lookup){ .get = lookup, .ctx = api };
     list_init(&api->watches);
     if (api_alloc_new(&api->alloc, opts, err) < 0 || api_node_link_new(&api->nodes, opts,
@@ -47,6 +49,7 @@ struct api *api_free(struct api *api)
     api_http_stop(api);
     api_alloc_free(api->alloc);
     api_node_link_free(api->nodes);
+    api_metric_free(api->metrics);
     buf_deinit(&api->openapi_index);
     api_token_forget(api);
     mem_free(api->issuer);

@@ -29,6 +29,12 @@ struct api;
 struct admit_lua;                           /* plugins/admit/admit_lua.h */
 struct admit_settings;                      /* plugins/admit/admit.h */
 
+/* What else runs in this process. Called on the API's loop. */
+struct api_more {
+    void (*metrics)(void *ctx, struct buf *out);     /* adds to /metrics; or NULL */
+    void *ctx;
+};
+
 struct api_opts {
     struct loop *loop;                      /* the HTTP requests' loop */
     struct job_pool *jobs;
@@ -46,6 +52,7 @@ struct api_opts {
     const char *cluster_dns;                /* of kube-system/kube-dns; NULL: no such Service */
     /* "10.0.0.5:6443": the endpoint of default/kubernetes; NULL: none */
     const char *advertise;
+    struct api_more more;
 };
 
 int api_new(struct api **out, const struct api_opts *opts, struct err *err);

@@ -1,6 +1,8 @@
 /* api_call.c: the phases of a request, and where each runs. */
 #include "core/api/api_call.h"
 
+#include "core/base/metric.h"
+
 #define CALL_ARENA_BYTES (96u << 20)        /* a list of everything may be encoded in it */
 
 struct api_call *api_call_new(struct api *api, struct loop *home)
@@ -11,6 +13,7 @@ struct api_call *api_call_new(struct api *api, struct loop *home)
     c->home = home;
     c->a = arena_new(CALL_ARENA_BYTES);
     c->notes.a = c->warnings.a = c->a;
+    c->begun_ns = metric_now_ns();
     c->method = "GET";
     c->path = "/";
     return c;
@@ -20,6 +23,7 @@ struct api_call *api_call_free(struct api_call *c)
 {
     if (!c)
         return NULL;
+    api_metric_end(c);
     object_unref(c->object);
     buf_deinit(&c->text);
     arena_free(c->a);
@@ -48,8 +52,11 @@ static int authorize(struct api_call *c)
         ask.resource = r->kind->resource;
         ask.subresource = r->sub ? r->sub->name : "";
     }
-    if (auth_allows(&c->user, &ask))
+    if (auth_allows(&c->user, &ask)) {
+        api_metric_authz(c->api, true);
         return 0;
+    }
+    api_metric_authz(c->api, false);
     if (!r->kind) {
         struct status *s = status_new(c->a, 403, "Forbidden",
             "forbidden: User \"%s\" cannot %s path \"%s\"", c->user.name, ask.verb, c->path);
@@ -133,6 +140,7 @@ void api_call_dispatch(struct api_call *c)
     enum where where = h->where;
     struct err err = ERR_INIT;
 
+    api_metric_begin(c);
     /* Subresources that are no write of the object itself (scale, token, ...) are jobs too. */
     if (c->route.sub && c->route.verb == API_GET && !str_eq(c->route.sub->name, "status"))
         where = RUN_READ;

@@ -88,6 +88,8 @@ struct api_call {
     const char *text_type;
     const char *etag;                       /* or NULL */
     bool lasting;                           /* the answer may be kept for ever */
+    bool flies;                             /* counted as being under way */
+    int64_t begun_ns;                       /* for figures; 0: counted */
 };
 
 struct api_strategy;
@@ -112,6 +114,8 @@ struct api {
     struct job trim_job;
     unsigned trims;
     bool ready, trimming;
+    struct api_metric *metrics;
+    struct api_more more;
     struct buf openapi_index;               /* made at first use, by jobs of one key */
 };
 
@@ -250,6 +254,20 @@ int api_nonresource(struct api_call *c);
 int api_openapi(struct api_call *c);
 /* 404 in plain text, for paths that nothing stands behind */
 int api_page_not_found(struct api_call *c);
+
+/* api_metric.c: figures of requests; any thread, but the page. A call is counted once, when it
+ * is answered or freed: what it has of its request must still be there. */
+struct api_metric *api_metric_new(void);
+struct api_metric *api_metric_free(struct api_metric *m);
+void api_metric_begin(struct api_call *c);      /* it goes to work */
+void api_metric_end(struct api_call *c);
+void api_metric_event(struct api_call *c);
+void api_metric_admit(struct api_call *c, enum admit_verb verb, bool validating, int64_t begun_ns);
+void api_metric_authn(struct api *api, bool good);
+void api_metric_authz(struct api *api, bool allowed);
+int api_metric_page(struct api_call *c);        /* /metrics */
+/* api_write.c: -1: refused, answered. */
+int api_admit(struct api_call *c, const struct admit_request *r, bool validating);
 
 /* api_http.c, api_watch.c, api_connect.c: HTTP only. api_http_answer frees the call. */
 void api_http_answer(struct api_call *c, struct http_req *req);

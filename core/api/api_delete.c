@@ -298,8 +298,7 @@ static int admit(struct api_call *c, struct object *o)
         .user = c->user.name, .old = object_tree(o, c->a), .warnings = &c->warnings,
     };
 
-    c->status = admit_validate(&r);
-    return c->status ? -1 : 0;
+    return api_admit(c, &r, true);
 }
 
 int api_delete_one(struct api_call *c, const struct kind *kind, const char *ns, const char *name,

@@ -414,7 +414,7 @@ static int openid(struct api_call *c)
 static int root(struct api_call *c)
 {
     static const char *const fixed[] = { "/.well-known/openid-configuration", "/api", "/api/v1",
-                                         "/apis", "/healthz", "/livez", "/openapi/v2",
+                                         "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2",
                                          "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version" };
     struct json *o = json_object(c->a), *list = json_array(c->a);
 
@@ -518,6 +518,7 @@ int api_nonresource(struct api_call *c)
     } rows[] = {
         { "/api", discover, false }, { "/livez", health, false }, { "/readyz", health, false },
         { "/healthz", health, false }, { "/version", version, false },
+        { "/metrics", api_metric_page, true },
             { "/openapi", api_openapi, false },
         { "/openid/v1/jwks", jwks, true }, { "/", root, true },
         { "/.well-known/openid-configuration", openid, true },

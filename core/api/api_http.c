@@ -93,6 +93,9 @@ static unsigned fields_of(struct api_call *c, struct http_field out[FIELDS_MAX])
 void api_http_answer(struct api_call *c, struct http_req *req)
 {
     struct http_field fields[FIELDS_MAX];
+
+    api_metric_end(c);
+
     struct http_answer a = {
         .status = c->code, .type = *c->text_type ? c->text_type : NULL, .fields = fields,
             .n_fields = fields_of(c, fields),
@@ -135,6 +138,7 @@ void api_on_request(struct http_req *req, void *ctx)
 {
     struct api *api = ctx;
     struct api_call *c = api_call_new(api, api->loop);
+    bool good;
 
     c->transport = req;
     c->on_done = on_done;
@@ -146,7 +150,9 @@ void api_on_request(struct http_req *req, void *ctx)
     c->user_agent = http_req_field(req, "user-agent");
     c->if_none_match = http_req_field(req, "if-none-match");
     api_query_parse(&c->query, c->a, req->query);
-    if (authenticate(c, req) < 0) {
+    good = authenticate(c, req) == 0;
+    api_metric_authn(api, good);
+    if (!good) {
         api_encode(c);
         api_http_answer(c, req);
         return;

@@ -325,8 +325,7 @@ static int admit_and_validate(struct update *u)
     struct causes causes = { .a = c->a };
     struct json *seen, *seen_old;
 
-    c->status = admit_mutate(&r);
-    if (c->status)
+    if (api_admit(c, &r, false) < 0)
         return -1;
     rules_prepare_update(u->new_tree, u->old_tree, u->store, &ctx);
     seen = u->new_tree;
@@ -338,8 +337,7 @@ static int admit_and_validate(struct update *u)
         return -1;
     if (api_invalid(c, u->kind, c->route.name, &causes) < 0)
         return -1;
-    c->status = admit_validate(&r);
-    return c->status ? -1 : 0;
+    return api_admit(c, &r, true);
 }
 
 static int absent(struct update *u)

@@ -89,6 +89,7 @@ static void send_event(struct api_watch *w, const char *type, struct object *o)
 {
     _cleanup_buf_ struct buf b = BUF_INIT;
 
+    api_metric_event(w->call);
     buf_fmt(&b, "{\"type\":\"%s\",\"object\":", type);
     if (w->call->media.as == API_AS_TABLE)
         write_table(w, &b, o);

@@ -1,6 +1,8 @@
 /* api_write.c: create, and what creates and updates share. */
 #include "core/api/api_call.h"
 
+#include "core/base/metric.h"
+
 #include "core/base/timefmt.h"
 #include "core/object/convert.h"
 #include "core/object/rules.h"
@@ -116,6 +118,15 @@ static struct admit_request admit_request(struct api_call *c, const struct kind 
     };
 }
 
+int api_admit(struct api_call *c, const struct admit_request *r, bool validating)
+{
+    int64_t begun_ns = metric_now_ns();
+
+    c->status = validating ? admit_validate(r) : admit_mutate(r);
+    api_metric_admit(c, r->verb, validating, begun_ns);
+    return c->status ? -1 : 0;
+}
+
 int api_admit_create(struct api_call *c, const struct kind *kind, struct json *tree)
 {
     struct rules_ctx ctx = { .a = c->a, .env = c->api->env, .ns = c->route.ns, .subresource = "",
@@ -125,8 +136,7 @@ int api_admit_create(struct api_call *c, const struct kind *kind, struct json *t
     struct json *meta, *seen = tree;
     const struct kind *view;
 
-    c->status = admit_mutate(&r);
-    if (c->status)
+    if (api_admit(c, &r, false) < 0)
         return -1;
     meta = json_get(tree, "metadata");
     rules_prepare_create(tree, kind, &ctx);
@@ -137,8 +147,7 @@ int api_admit_create(struct api_call *c, const struct kind *kind, struct json *t
     if (api_invalid(c, c->route.kind, text_of(meta, "name"), &causes) < 0)
         return -1;
     r.name = text_of(meta, "name");
-    c->status = admit_validate(&r);
-    return c->status ? -1 : 0;
+    return api_admit(c, &r, true);
 }
 
 /* The object that a dry run would have stored. */

@@ -106,11 +106,23 @@ static bool resource_is(const char *row, const struct auth_request *r)
     return row[len] == '/' && str_eq(row + len + 1, r->subresource);
 }
 
+static bool is_below(const char *path, const char *const *roots, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(roots[i]);
+
+        if (strncmp(path, roots[i], len) == 0 && (!path[len] || path[len] == '/'))
+            return true;
+    }
+    return false;
+}
+
 static bool path_allowed(const struct auth_user *u, const char *path)
 {
     static const char *const anyone[] = { "/livez", "/readyz", "/healthz", "/version",
                                           "/version/" };
     static const char *const known[] = { "/api", "/apis", "/openapi" };
+    static const char *const watched[] = { "/livez", "/readyz", "/healthz", "/metrics" };
 
     if (auth_user_in(u, "system:masters"))
         return true;
@@ -119,13 +131,8 @@ static bool path_allowed(const struct auth_user *u, const char *path)
             return true;
     if (!auth_user_in(u, "system:authenticated"))
         return false;
-    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
-        size_t len = strlen(known[i]);
-
-        if (strncmp(path, known[i], len) == 0 && (!path[len] || path[len] == '/'))
-            return true;
-    }
-    return false;
+    return is_below(path, known, ARRAY_LEN(known)) ||
+           (auth_user_in(u, "system:monitoring") && is_below(path, watched, ARRAY_LEN(watched)));
 }
 
 /* A node writes its own Node object and no other (as NodeRestriction). */

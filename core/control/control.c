@@ -561,3 +561,12 @@ bool control_synced(const struct control *c)
 {
     return c->started;
 }
+
+void control_metrics(const struct control *c, struct buf *out)
+{
+    const struct workq *queues[ARRAY_LEN(defs)];
+
+    for (unsigned i = 0; i < c->n_controllers; i++)
+        queues[i] = c->controllers[i].queue;
+    workq_metrics(out, queues, c->n_controllers);
+}

@@ -33,5 +33,6 @@ int control_new(struct control **out, struct client *c, const struct control_opt
 struct control *control_free(struct control *c);
 CLEANUP_DEFINE(struct control, control_free)
 bool control_synced(const struct control *c);        /* every informer holds its first list */
+void control_metrics(const struct control *c, struct buf *out);      /* of its queues; any thread */
 
 #endif

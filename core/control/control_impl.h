@@ -88,7 +88,7 @@ struct control {
     struct informer *informers[KIND_ID_MAX];
     int64_t seen[KIND_ID_MAX];           /* newest revision that the informer told */
     unsigned n_informers, n_synced;
-    bool started;
+    _Atomic bool started;
     struct controller *controllers;
     unsigned n_controllers;
     struct list passes, ears;

@@ -18,6 +18,7 @@
 #define LOOP_READY_MAX 128                      /* descriptors taken by one wait */
 #define LOOP_TIMER_MAX_MS (1000ll * 86400 * 3650)
 #define LOOP_NAME_BYTES 16
+#define LOOP_WAITS (-1)                         /* no round is under way */
 
 struct loop {
     const struct env *env;
@@ -27,6 +28,7 @@ struct loop {
     atomic_bool stop;
     bool in_round, closing;
     int64_t now_ms;
+    _Atomic int64_t round_ms;                   /* when this round began, or LOOP_WAITS */
     struct heap timers;
     struct list owned;
     struct epoll_event ready[LOOP_READY_MAX];   /* of this round; a deleted io is cleared in it */
@@ -54,6 +56,7 @@ int loop_new(struct loop **out, const struct env *env, struct err *err)
     l->env = env ? env : env_real();
     atomic_init(&l->owner, pthread_self());
     atomic_init(&l->stop, false);
+    atomic_init(&l->round_ms, LOOP_WAITS);
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     ev.data.ptr = NULL;                         /* no io: the wake descriptor */
@@ -76,6 +79,13 @@ int loop_new(struct loop **out, const struct env *env, struct err *err)
 const struct env *loop_env(const struct loop *l)
 {
     return l->env;
+}
+
+int64_t loop_busy_ms(const struct loop *l)
+{
+    int64_t since = atomic_load_explicit(&l->round_ms, memory_order_relaxed);
+
+    return since == LOOP_WAITS ? 0 : env_mono_ms(l->env) - since;
 }
 
 int64_t loop_now_ms(const struct loop *l)
@@ -378,10 +388,12 @@ bool loop_step(struct loop *l, int wait_ms)
     l->n_ready = n > 0 ? n : 0;
     l->in_round = true;
     l->now_ms = env_mono_ms(l->env);
+    atomic_store_explicit(&l->round_ms, l->now_ms, memory_order_relaxed);
     ran = loop_run_ready(l);
     ran = loop_deliver(l) || ran;
     ran = loop_run_timers(l) || ran;
     l->in_round = false;
+    atomic_store_explicit(&l->round_ms, LOOP_WAITS, memory_order_relaxed);
     return ran;
 }
 

@@ -27,6 +27,8 @@ struct loop *loop_free(struct loop *l);
 CLEANUP_DEFINE(struct loop, loop_free)
 const struct env *loop_env(const struct loop *l);
 int64_t loop_now_ms(const struct loop *l);                    /* monotonic, cached per round */
+/* How long its present round takes; 0 while it waits. Any thread: tells a loop that hangs. */
+int64_t loop_busy_ms(const struct loop *l);
 
 /* until loop_stop(); binds to this thread */
 void loop_run(struct loop *l);

@@ -4,6 +4,7 @@
 #include "core/base/check.h"
 #include "core/base/map.h"
 #include "core/base/mem.h"
+#include "core/base/metric.h"
 
 #define WORKQ_BACKOFF_MIN_MS 5
 #define WORKQ_BACKOFF_MAX_MS 30000
@@ -17,6 +18,7 @@ struct workq_key {
     bool in_call;                   /* on_key is on the stack and still reads name */
     bool dead;                      /* left the queue while in_call */
     int64_t again_ms;
+    int64_t ready_ns, run_ns;       /* for figures */
     unsigned failures;
 };
 
@@ -29,6 +31,9 @@ struct workq {
     unsigned running;
     size_t n_ready;
     struct loop_timer timer;
+    _Atomic uint64_t adds, retries; /* figures */
+    _Atomic int64_t depth;
+    struct metric_hist waited, worked;
 };
 
 static void workq_key_free(void *arg)
@@ -82,17 +87,40 @@ static void workq_arm(struct workq *q)
         loop_timer_del(&q->timer);
 }
 
+static const int64_t workq_bounds[] = {
+    10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000, 10000000000,
+    100000000000, 1000000000000,
+};
+#define WORKQ_FAMILY(id, name_, type_, help_)                                               \
+    static const struct metric_family id = { .name = "workqueue_" name_, .help = help_,     \
+                                             .type = METRIC_##type_, .bounds = workq_bounds, \
+                                             .n_bounds = ARRAY_LEN(workq_bounds) }
+WORKQ_FAMILY(workq_f_adds, "adds_total", COUNTER, "Total number of adds handled by workqueue.");
+WORKQ_FAMILY(workq_f_depth, "depth", GAUGE, "Current depth of workqueue.");
+WORKQ_FAMILY(workq_f_retries, "retries_total", COUNTER,
+             "Total number of retries handled by workqueue.");
+WORKQ_FAMILY(workq_f_waited, "queue_duration_seconds", HISTOGRAM,
+             "How long in seconds an item stays in workqueue before being requested.");
+WORKQ_FAMILY(workq_f_worked, "work_duration_seconds", HISTOGRAM,
+             "How long in seconds processing an item from workqueue takes.");
+
 static void workq_make_ready(struct workq *q, struct workq_key *k)
 {
     heap_remove(&q->later, &k->due);
     list_push(&q->ready, &k->link);
     q->n_ready++;
+    k->ready_ns = metric_now_ns();
+    atomic_fetch_add_explicit(&q->adds, 1, memory_order_relaxed);
+    atomic_store_explicit(&q->depth, (int64_t)q->n_ready, memory_order_relaxed);
 }
 
 static void workq_run(struct workq *q, struct workq_key *k)
 {
     list_del(&k->link);
     q->n_ready--;
+    atomic_store_explicit(&q->depth, (int64_t)q->n_ready, memory_order_relaxed);
+    k->run_ns = metric_now_ns();
+    metric_hist_add(&q->waited, &workq_f_waited, k->run_ns - k->ready_ns);
     q->running++;
     k->running = true;
     k->in_call = true;
@@ -173,6 +201,7 @@ static struct workq_key *workq_stopped(struct workq *q, const char *key)
     check(k->running);
     k->running = false;
     q->running--;
+    metric_hist_add(&q->worked, &workq_f_worked, metric_now_ns() - k->run_ns);
     return k;
 }
 
@@ -205,6 +234,7 @@ void workq_failed(struct workq *q, const char *key)
     if (delay > q->opts.backoff_max_ms)
         delay = q->opts.backoff_max_ms;
     k->failures++;
+    atomic_fetch_add_explicit(&q->retries, 1, memory_order_relaxed);
     at = loop_now_ms(q->loop) + delay;
     if (k->again && k->again_ms < at)
         at = k->again_ms;
@@ -215,4 +245,33 @@ void workq_failed(struct workq *q, const char *key)
 size_t workq_len(const struct workq *q)
 {
     return map_len(q->keys);
+}
+
+/* --- figures */
+
+static void workq_write(struct buf *out, const struct metric_family *f, const struct workq *q)
+{
+    _cleanup_buf_ struct buf labels = BUF_INIT;
+
+    metric_label(&labels, "name", q->opts.name);
+    if (f == &workq_f_waited)
+        metric_write_hist(out, f, labels.p, &q->waited);
+    else if (f == &workq_f_worked)
+        metric_write_hist(out, f, labels.p, &q->worked);
+    else
+        metric_write_u64(out, f, labels.p, f == &workq_f_adds ? q->adds
+                         : f == &workq_f_retries ? q->retries : (uint64_t)q->depth);
+}
+
+void workq_metrics(struct buf *out, const struct workq *const *v, size_t n)
+{
+    static const struct metric_family *const all[] = {
+        &workq_f_adds, &workq_f_depth, &workq_f_waited, &workq_f_retries, &workq_f_worked,
+    };
+
+    for (size_t f = 0; f < ARRAY_LEN(all); f++) {
+        metric_write_head(out, all[f]);
+        for (size_t i = 0; i < n; i++)
+            workq_write(out, all[f], v[i]);
+    }
 }

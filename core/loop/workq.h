@@ -7,6 +7,7 @@
 #ifndef CORE_LOOP_WORKQ_H
 #define CORE_LOOP_WORKQ_H
 
+#include "core/base/str.h"
 #include "core/loop/loop.h"
 
 struct workq;
@@ -31,5 +32,7 @@ void workq_done(struct workq *q, const char *key);                      /* reset
 void workq_failed(struct workq *q, const char *key);
 /* waiting and running keys */
 size_t workq_len(const struct workq *q);
+/* The figures of n queues, labelled by their names; any thread. */
+void workq_metrics(struct buf *out, const struct workq *const *v, size_t n);
 
 #endif

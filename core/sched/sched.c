@@ -10,11 +10,13 @@ static void schedule(struct sched_pod *p)
     struct sched_verdict verdict;
 
     p->attempts++;
+    p->begun_ns = metric_now_ns();
     sched_decide(p, &verdict);
     if (verdict.node) {
         sched_bind(p, verdict.node);
         return;
     }
+    sched_metric_attempt(p->s, SCHED_UNSCHEDULABLE, p->begun_ns);
     sched_report_failed(p, "Unschedulable", verdict.message);
     sched_queue_park(p, verdict.wakes);
     mem_free(verdict.message);
@@ -71,7 +73,7 @@ static void enqueue(struct sched_pod *p, bool changed)
         sched_queue_remove(p);
     } else if (sched_pod_view(p)->spec.n_scheduling_gates) {
         sched_queue_remove(p);
-        p->state = SCHED_GATED;
+        sched_metric_state(p, SCHED_GATED);
     } else if (p->state == SCHED_NEW || p->state == SCHED_GATED || changed) {
         sched_queue_active(p);
     }
@@ -119,7 +121,7 @@ static void update_pod(struct sched_pod *p, struct object *o)
     if (*node) {
         sched_queue_remove(p);
         sched_preempt_nominate(p, NULL);
-        p->state = SCHED_PLACED;
+        sched_metric_state(p, SCHED_PLACED);
         set_node(p, node, !held || changed);
         if (held && changed)
             sched_queue_wake(p->s, SCHED_ON_POD_GONE);   /* smaller, or with other labels */
@@ -162,18 +164,23 @@ static void on_node(struct object *before, struct object *after, void *ctx)
 
 /* --- life */
 
-bool sched_synced(const struct sched *s)
+static bool all_synced(const struct sched *s)
 {
     return informer_synced(s->pods_in) && informer_synced(s->nodes_in) &&
            informer_synced(s->services_in) && informer_synced(s->sets_in) &&
            informer_synced(s->namespaces_in);
 }
 
+bool sched_synced(const struct sched *s)
+{
+    return s->ready;
+}
+
 static void on_synced(void *ctx)
 {
     struct sched *s = ctx;
 
-    s->ready = sched_synced(s);
+    s->ready = all_synced(s);
     sched_kick(s);
 }
 

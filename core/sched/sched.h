@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "core/base/str.h"
 #include "core/client/client.h"
 
 #define SCHED_NAME "default-scheduler"   /* spec.schedulerName of the pods that are ours */
@@ -26,5 +27,6 @@ int sched_new(struct sched **out, struct client *c, const struct sched_opts *opt
 struct sched *sched_free(struct sched *s);
 CLEANUP_DEFINE(struct sched, sched_free)
 bool sched_synced(const struct sched *s);
+void sched_metrics(const struct sched *s, struct buf *out);      /* any thread */
 
 #endif

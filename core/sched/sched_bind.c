@@ -8,6 +8,8 @@ struct call {
     struct list in;
     struct object *pod;                  /* as it was */
     char *node;
+    int64_t begun_ns, queued_ns;
+    unsigned attempts;
 };
 
 static void report_done(struct call *call)
@@ -18,6 +20,7 @@ static void report_done(struct call *call)
 
     sched_report_event(call->s, call->pod, &r, NULL);
     mem_free(text);
+    sched_metric_bound(call->s, call->attempts, call->queued_ns);
 }
 
 /* The pod if it is still the one that was bound and nothing else is known of it. */
@@ -65,6 +68,8 @@ static void on_bound(const struct client_result *r, void *ctx)
 
     if (call->s) {
         call->s->binding--;
+        sched_metric_attempt(call->s, client_ok(r) ? SCHED_SCHEDULED : SCHED_ERROR,
+                             call->begun_ns);
         if (client_ok(r))
             report_done(call);
         else
@@ -104,10 +109,13 @@ void sched_bind(struct sched_pod *p, struct sched_node *n)
     call->s = p->s;
     call->pod = object_ref(p->object);
     call->node = mem_strdup(n->name);
+    call->begun_ns = p->begun_ns;
+    call->queued_ns = p->queued_ns;
+    call->attempts = p->attempts;
     list_push(&p->s->calls, &call->in);
     sched_preempt_nominate(p, NULL);
     sched_snapshot_place(p, n);
-    p->state = SCHED_BINDING;
+    sched_metric_state(p, SCHED_BINDING);
     p->s->binding++;
     sched_queue_wake(p->s, SCHED_ON_POD_ADD);
     if (client_do(p->s->client, &req, &err) == 0)

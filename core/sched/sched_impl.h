@@ -18,6 +18,7 @@
 #include "core/base/list.h"
 #include "core/base/map.h"
 #include "core/base/mem.h"
+#include "core/base/metric.h"
 #include "core/base/str.h"
 #include "core/base/vec.h"
 #include "core/client/informer.h"
@@ -70,6 +71,15 @@ struct sched_class {
 
 enum sched_state {
     SCHED_NEW, SCHED_GATED, SCHED_ACTIVE, SCHED_PARKED, SCHED_BACKOFF, SCHED_BINDING, SCHED_PLACED,
+    SCHED_STATE_MAX
+};
+
+enum sched_result { SCHED_SCHEDULED, SCHED_UNSCHEDULABLE, SCHED_ERROR, SCHED_RESULT_MAX };
+
+struct sched_figures {                   /* sched_metric.c */
+    _Atomic uint64_t attempts[SCHED_RESULT_MAX], preempt;
+    _Atomic int64_t pods[SCHED_STATE_MAX];
+    struct metric_hist duration[SCHED_RESULT_MAX], sli, tries, victims;
 };
 
 struct sched_port { const char *ip, *protocol; int32_t port; };
@@ -86,6 +96,7 @@ struct sched_pod {
     struct heap_node in_heap;            /* active or backing off */
     struct list parked;
     unsigned attempts;
+    int64_t queued_ns, begun_ns;         /* first in the queue; the present attempt: for figures */
     unsigned wakes;                      /* SCHED_ON_*; of the filters that refused it */
     int64_t parked_ms;
     struct sched_node *nominated;        /* room is being made for it there; never with a node */
@@ -128,7 +139,7 @@ struct sched {
     struct loop *loop;
     char *name;
     struct informer *pods_in, *nodes_in, *services_in, *sets_in, *namespaces_in;
-    bool ready;
+    _Atomic bool ready;
     /* snapshot */
     struct map *pods, *nodes;            /* "ns/name" and name */
     VEC(struct sched_node *) order;      /* nodes that exist, zones interleaved */
@@ -149,6 +160,7 @@ struct sched {
     size_t binding;                      /* bindings under way */
     struct list calls;                   /* of sched_bind.c */
     uint64_t event_seq;
+    struct sched_figures figures;
 };
 
 static inline const struct node_view *sched_node_view(const struct sched_node *n)
@@ -201,6 +213,12 @@ void sched_queue_remove(struct sched_pod *p);            /* from wherever it wai
 struct sched_pod *sched_queue_pop(struct sched *s);
 void sched_queue_wake(struct sched *s, unsigned events); /* noted; acted on in the next turn */
 void sched_queue_stir(struct sched *s);                  /* acts on what was noted */
+
+/* sched_metric.c */
+void sched_metric_attempt(struct sched *s, enum sched_result result, int64_t begun_ns);
+void sched_metric_bound(struct sched *s, unsigned attempts, int64_t queued_ns);
+void sched_metric_preempt(struct sched *s, size_t victims);
+void sched_metric_state(struct sched_pod *p, enum sched_state state);    /* sets it */
 
 /* sched.c: a turn soon. */
 void sched_kick(struct sched *s);

@@ -204,6 +204,7 @@ static void hunt(struct sched_cycle *c, const uint8_t *fits, struct hunt *h)
 
 static void evict(struct sched_cycle *c, const struct candidate *k)
 {
+    sched_metric_preempt(c->s, k->victims.len);
     for (size_t i = 0; i < k->victims.len; i++)
         sched_report_victim(k->victims.v[i], c->pod, k->node->name);
     list_each(q, &k->node->nominated, struct sched_pod, in_nominated) {
@@ -235,6 +236,7 @@ static void in_vain(struct sched_cycle *c, struct hunt *h, struct buf *message)
 {
     size_t rest = c->s->order.len - h->explained;
 
+    sched_metric_preempt(c->s, 0);
     if (rest)
         sched_decide_reason(&h->reasons, "Preemption is not helpful for scheduling",
                             (unsigned)rest);

@@ -28,7 +28,7 @@ void sched_queue_remove(struct sched_pod *p)
         heap_remove(&p->s->backoff, &p->in_heap);
     else if (p->state == SCHED_PARKED)
         list_del(&p->parked);
-    p->state = SCHED_NEW;
+    sched_metric_state(p, SCHED_NEW);
 }
 
 /* Higher priorities first, then the older pod; the heap keeps the order of arrival of equals. */
@@ -44,7 +44,9 @@ static int64_t rank(const struct sched_pod *p)
 void sched_queue_active(struct sched_pod *p)
 {
     sched_queue_remove(p);
-    p->state = SCHED_ACTIVE;
+    sched_metric_state(p, SCHED_ACTIVE);
+    if (!p->queued_ns)
+        p->queued_ns = metric_now_ns();
     heap_push(&p->s->active, &p->in_heap, rank(p));
     sched_kick(p->s);
 }
@@ -97,7 +99,7 @@ static void arm(struct sched *s)
 static void backoff_until(struct sched_pod *p, int64_t at)
 {
     sched_queue_remove(p);
-    p->state = SCHED_BACKOFF;
+    sched_metric_state(p, SCHED_BACKOFF);
     heap_push(&p->s->backoff, &p->in_heap, at);
     arm(p->s);
 }
@@ -127,7 +129,7 @@ void sched_queue_backoff(struct sched_pod *p)
 void sched_queue_park(struct sched_pod *p, unsigned wakes)
 {
     sched_queue_remove(p);
-    p->state = SCHED_PARKED;
+    sched_metric_state(p, SCHED_PARKED);
     p->wakes = wakes;
     p->parked_ms = now_ms(p->s);
     list_push(&p->s->parked, &p->parked);

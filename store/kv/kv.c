@@ -13,6 +13,7 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "core/base/check.h"
@@ -37,7 +38,7 @@ struct kv {
     char *path;
     struct kv_table *table;                 /* the writer's own once it runs */
     pthread_t thread;
-    pthread_mutex_t lock;                   /* guards the rest but revision */
+    pthread_mutex_t lock;                   /* guards the queues, copy, stopping */
     pthread_cond_t more;
     struct kv_queue queue;
     struct kv_queue refused;                /* err is set already; only on_done is missing */
@@ -45,6 +46,8 @@ struct kv {
     bool stopping;
     bool inlined;                           /* no thread: callers take the writer's turns */
     _Atomic int64_t revision;
+    _Atomic int64_t busy_ms;                /* since when the writer works; 0: it waits */
+    struct metric_hist group;               /* commits a batch */
 };
 
 static void kv_queue_init(struct kv_queue *q)
@@ -98,10 +101,18 @@ static void kv_take(struct kv *kv, struct kv_batch *b)
     kv_queue_init(&kv->refused);
 }
 
+static const int64_t kv_group_bounds[] = { 1, 2, 4, 8, 16, 32, 64, 128, 256, 512 };
+static const struct metric_family kv_group = {
+    "inro_store_group_size", "Commits that share one transaction.", METRIC_HISTOGRAM,
+    kv_group_bounds, ARRAY_LEN(kv_group_bounds), 1,
+};
+
 static void kv_run(struct kv *kv, struct kv_batch *b)
 {
-    if (b->n > 0)
+    if (b->n > 0) {
         kv_table_apply(kv->table, b->v, b->n, &kv->revision);
+        metric_hist_add(&kv->group, &kv_group, b->n);
+    }
     for (unsigned i = 0; i < b->n; i++)
         b->v[i]->on_done(b->v[i]);          /* v[i] is its owner's again from here on */
     while (b->refused) {
@@ -166,10 +177,12 @@ static bool kv_turn(struct kv *kv)
     copy = kv->copy;
     last = kv->stopping && b.n == 0 && !b.refused && !copy;
     pthread_mutex_unlock(&kv->lock);
+    atomic_store_explicit(&kv->busy_ms, env_mono_ms(kv->env), memory_order_relaxed);
     kv_run(kv, &b);
     if (copy)
         kv_copy_step(kv, copy);
     kv_table_upkeep(kv->table);
+    atomic_store_explicit(&kv->busy_ms, 0, memory_order_relaxed);
     return !last;
 }
 
@@ -360,4 +373,61 @@ int kv_backup(struct kv *kv, const char *path, struct err *err)
 int kv_copy(const char *from, const char *to, struct err *err)
 {
     return kv_sqlite_copy(from, to, err) < 0 ? err_wrap(err, "copy the store") : 0;
+}
+
+/* --- health and figures */
+
+int kv_health(const struct kv *kv, struct err *err)
+{
+    int64_t since = atomic_load_explicit(&kv->busy_ms, memory_order_relaxed);
+    int64_t busy = since ? env_mono_ms(kv->env) - since : 0;
+
+    if (kv_table_failed(kv->table))
+        return err_set(err, ERR_UNAVAILABLE, "the store has failed");
+    if (busy >= KV_STUCK_MS)
+        return err_set(err, ERR_TIMEOUT, "the disk has not answered for %lld ms", (long long)busy);
+    return 0;
+}
+
+static uint64_t kv_file_bytes(const struct kv *kv)
+{
+    char *wal = mem_printf("%s-wal", kv->path);
+    struct stat st;
+    uint64_t n = 0;
+
+    if (stat(kv->path, &st) == 0)
+        n += (uint64_t)st.st_size;
+    if (stat(wal, &st) == 0)
+        n += (uint64_t)st.st_size;
+    mem_free(wal);
+    return n;
+}
+
+void kv_metrics(const struct kv *kv, struct buf *out)
+{
+    static const struct metric_family
+        size = { "apiserver_storage_size_bytes", "Size of the storage database file physically "
+                 "allocated in bytes.", METRIC_GAUGE, NULL, 0, 0 },
+        commits = { "inro_store_commits_total", "Commits by what became of them.", METRIC_COUNTER,
+                    NULL, 0, 0 },
+        waiting = { "inro_store_volatile_bytes", "Volatile values not on disk yet.", METRIC_GAUGE,
+                    NULL, 0, 0 },
+        full = { "inro_store_full", "1: the last write found no room on the disk.", METRIC_GAUGE,
+                 NULL, 0, 0 },
+        revision = { "inro_store_revision", "Newest revision.", METRIC_COUNTER, NULL, 0, 0 };
+    const struct kv_figures *f = kv_table_figures(kv->table);
+
+    metric_write_head(out, &size);
+    metric_write_u64(out, &size, "storage_cluster_id=\"sqlite-0\"", kv_file_bytes(kv));
+    metric_write_head(out, &commits);
+    metric_write_u64(out, &commits, "result=\"durable\"", f->written);
+    metric_write_u64(out, &commits, "result=\"volatile\"", f->kept);
+    metric_write_u64(out, &commits, "result=\"conflict\"", f->refused);
+    metric_write_one(out, &waiting, f->waiting_bytes);
+    metric_write_one(out, &full, f->full);
+    metric_write_one(out, &revision, (uint64_t)kv_revision(kv));
+    metric_write_head(out, &kv_group);
+    metric_write_hist(out, &kv_group, NULL, &kv->group);
+    metric_write_head(out, &kv_table_sync);
+    metric_write_hist(out, &kv_table_sync, NULL, &f->sync);
 }

@@ -26,6 +26,7 @@
 #define KV_QUEUE_MAX 8192              /* commits waiting; past it ERR_QUOTA */
 #define KV_BATCH_MAX 512               /* commits of one transaction */
 #define KV_BATCH_BYTES_MAX (8u << 20)  /* of their values; a single larger one still goes */
+#define KV_STUCK_MS 10000              /* a batch that takes longer: the disk hangs */
 
 struct kv;
 
@@ -82,6 +83,9 @@ void kv_submit(struct kv *kv, struct kv_commit *c);  /* on_done is never called 
 void kv_commit_wait(struct kv *kv, struct kv_commit *c);
 void kv_step(struct kv *kv);                         /* inlined only: a turn of the writer */
 int64_t kv_revision(const struct kv *kv);            /* newest published; any thread */
+/* Can it still write? -1: the writer hangs (KV_STUCK_MS in one batch) or has failed. Any thread. */
+int kv_health(const struct kv *kv, struct err *err);
+void kv_metrics(const struct kv *kv, struct buf *out);       /* any thread */
 /* An online copy into a new file (ERR_EXISTS); blocks, while commits go on. For job threads. */
 int kv_backup(struct kv *kv, const char *path, struct err *err);
 /* The same of a store that nobody has open, whatever the version of its tables. */

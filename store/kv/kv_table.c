@@ -46,7 +46,8 @@ struct kv_table {
     size_t waiting_bytes;
     int64_t flush_at_ms, written_at_ms;
     bool full;                              /* the last flush found no room */
-    bool failed;
+    struct kv_figures figures;
+    atomic_bool failed;
     struct err why;
     struct kv_step plan[KV_BATCH_MAX];
 };
@@ -65,6 +66,20 @@ static void kv_table_fail(struct kv_table *t, const struct err *why)
     err_wrap(&t->why, "the store has failed");
     if (t->opts.on_fatal)
         t->opts.on_fatal(t->opts.ctx, why);
+}
+
+static const int64_t kv_table_sync_bounds[] = {
+    1000000, 2000000, 4000000, 8000000, 16000000, 32000000, 64000000, 128000000, 256000000,
+    512000000, 1024000000, 2048000000, 4096000000, 8192000000,
+};
+const struct metric_family kv_table_sync = {
+    "inro_store_sync_duration_seconds", "Time of ending a transaction, with its sync.",
+    METRIC_HISTOGRAM, kv_table_sync_bounds, ARRAY_LEN(kv_table_sync_bounds), 0,
+};
+
+const struct kv_figures *kv_table_figures(const struct kv_table *t)
+{
+    return &t->figures;
 }
 
 bool kv_table_failed(const struct kv_table *t)
@@ -227,8 +242,12 @@ static int kv_table_write_all(struct kv_table *t, struct kv_commit *const *v, un
  * happened. */
 static int kv_table_end(struct kv_table *t, int result, int64_t mark, struct err *err)
 {
+    int64_t begun = metric_now_ns();
+
     if (result == 0)
         result = kv_sqlite_commit(t->disk, err);
+    metric_hist_add(&t->figures.sync, &kv_table_sync, metric_now_ns() - begun);
+    t->figures.full = result < 0 && err->code == ERR_QUOTA;
     t->written_at_ms = kv_table_now_ms(t);
     if (result == 0)
         return 0;
@@ -265,6 +284,8 @@ static void kv_table_publish(struct kv_table *t, const struct kv_commit *c, cons
                                 .value = c->value, .value_len = c->value_len,
                                 .commit_ctx = c->ctx };
 
+    atomic_fetch_add_explicit(c->volatile_class ? &t->figures.kept : &t->figures.written, 1,
+                              memory_order_relaxed);
     if (!c->volatile_class)
         kv_entry_settled(t, s->entry);
     else if (c->value || s->entry->row != 0)
@@ -302,9 +323,13 @@ void kv_table_apply(struct kv_table *t, struct kv_commit *const *v, unsigned n,
         kv_table_refuse(v, n, ERR_UNAVAILABLE, t->why.msg);
         return;
     }
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
         if (t->plan[i].entry)
             kv_table_publish(t, v[i], &t->plan[i], published);
+        else
+            atomic_fetch_add_explicit(&t->figures.refused, 1, memory_order_relaxed);
+    }
+    atomic_store_explicit(&t->figures.waiting_bytes, t->waiting_bytes, memory_order_relaxed);
     for (unsigned i = 0; i < n; i++)
         kv_table_tidy(t, v[i]->key);
 }

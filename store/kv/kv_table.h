@@ -9,6 +9,7 @@
 #ifndef STORE_KV_KV_TABLE_H
 #define STORE_KV_KV_TABLE_H
 
+#include "core/base/metric.h"
 #include "store/kv/kv.h"
 #include "store/kv/kv_sqlite.h"
 
@@ -16,6 +17,16 @@
 #define KV_VOLATILE_BYTES_MAX (8u << 20)    /* values not on disk: past it they are written */
 
 struct kv_table;
+
+/* Figures; read by any thread. */
+struct kv_figures {
+    struct metric_hist sync;                /* of transactions' ends: kv_sync_family */
+    _Atomic uint64_t written, kept, refused;    /* commits: to disk, volatile, not taken */
+    _Atomic uint64_t waiting_bytes;         /* of the volatile class */
+    atomic_bool full;                       /* the last write found no room */
+};
+extern const struct metric_family kv_table_sync;
+const struct kv_figures *kv_table_figures(const struct kv_table *t);
 
 int kv_table_open(struct kv_table **out, const struct kv_opts *opts,
                   void (*on_load)(void *ctx, const struct kv_change *pair), struct err *err);

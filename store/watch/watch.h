@@ -36,6 +36,7 @@ void watch_key(char out[KV_KEY_BYTES_MAX], const struct kind *kind, const char *
                const char *name);
 
 int64_t watch_cache_revision(const struct watch_cache *w);
+void watch_cache_metrics(struct watch_cache *w, struct buf *out);
 /* Oldest revision a watch can start after; older asks get ERR_EXPIRED. */
 int64_t watch_cache_compacted(const struct watch_cache *w);
 

@@ -5,6 +5,7 @@
 #include "core/base/log.h"
 #include "core/base/map.h"
 #include "core/base/mem.h"
+#include "core/base/metric.h"
 
 #include <stdio.h>
 
@@ -198,4 +199,52 @@ struct object *watch_cache_get(struct watch_cache *w, const struct kind *kind, c
     o = object_ref(watch_shelf_get(&w->shelves[kind->storage->id], key));
     pthread_mutex_unlock(&w->lock);
     return o;
+}
+
+/* --- figures */
+
+static void write_objects(const size_t *len, const struct metric_family *f, bool grouped,
+                          struct buf *out)
+{
+    metric_write_head(out, f);
+    for (unsigned i = 0; i < kind_count(); i++) {
+        const struct kind *k = kind_by_id(i);
+        _cleanup_buf_ struct buf labels = BUF_INIT;
+
+        if (k->storage != k || !k->served)
+            continue;
+        if (grouped)
+            metric_label(&labels, "group", k->group);
+        metric_label(&labels, "resource", grouped ? k->resource : kind_group_resource(k));
+        metric_write_u64(out, f, labels.p, len[i]);
+    }
+}
+
+void watch_cache_metrics(struct watch_cache *w, struct buf *out)
+{
+    static const struct metric_family
+        objects = { "apiserver_resource_objects", "Number of stored objects.", METRIC_GAUGE, NULL,
+                    0, 0 },
+        old = { "apiserver_storage_objects", "Number of stored objects, by the former name.",
+                METRIC_GAUGE, NULL, 0, 0 },
+        events = { "inro_watch_ring_events", "Changes kept for watches that resume.", METRIC_GAUGE,
+                   NULL, 0, 0 },
+        bytes = { "inro_watch_ring_bytes", "Bytes of these changes.", METRIC_GAUGE, NULL, 0, 0 },
+        compacted = { "inro_watch_compacted_revision", "Watches can start after this revision.",
+                      METRIC_GAUGE, NULL, 0, 0 };
+    _cleanup_(mem_freep) size_t *len = mem_alloc_array(kind_count(), sizeof(*len));
+    uint64_t n, held, oldest;
+
+    pthread_mutex_lock(&w->lock);
+    for (unsigned i = 0; i < kind_count(); i++)
+        len[i] = w->shelves[i].len;
+    n = w->next - w->first;
+    held = w->bytes;
+    oldest = (uint64_t)w->compacted;
+    pthread_mutex_unlock(&w->lock);
+    write_objects(len, &objects, true, out);
+    write_objects(len, &old, false, out);
+    metric_write_one(out, &events, n);
+    metric_write_one(out, &bytes, held);
+    metric_write_one(out, &compacted, oldest);
 }

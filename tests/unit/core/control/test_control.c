@@ -163,3 +163,17 @@ TEST(a_write_that_no_watch_tells_of)
     EXPECT_EQ(fake_client_count(b.f, kind_pod()), 1);
     box_deinit(&b);
 }
+
+TEST(figures_of_every_queue)
+{
+    struct box b;
+    _cleanup_buf_ struct buf out = BUF_INIT;
+
+    box_init(&b);
+    fake_client_run(b.f);
+    control_metrics(b.control, &out);
+    EXPECT(strstr(out.p, "workqueue_depth{name=\"deployment-controller\"} 0\n"));
+    EXPECT(strstr(out.p, "workqueue_adds_total{name=\"node-controller\"} "));
+    EXPECT(!strstr(out.p, "workqueue_adds_total{name=\"node-controller\"} 0\n"));
+    box_deinit(&b);
+}

@@ -355,3 +355,28 @@ TEST(a_real_timer_wakes_the_loop)
     EXPECT(env_mono_ms(env_real()) - before >= 29);
     loop_free(l);
 }
+
+struct long_turn { struct loop_timer t; struct fixture *f; int64_t busy_ms; };
+
+static void on_long_turn(struct loop_timer *t)
+{
+    struct long_turn *turn = container_of(t, struct long_turn, t);
+
+    fake_env_advance(&turn->f->fe, 500);
+    turn->busy_ms = loop_busy_ms(turn->f->l);
+}
+
+TEST(a_long_round_can_be_seen)
+{
+    struct fixture f = { 0 };
+    struct long_turn turn = { .f = &f };
+
+    setup(&f);
+    EXPECT_EQ(loop_busy_ms(f.l), 0);
+    loop_timer_set(f.l, &turn.t, 0, on_long_turn);
+    loop_step(f.l, 0);
+    EXPECT_EQ(turn.busy_ms, 500);
+    fake_env_advance(&f.fe, 9000);
+    EXPECT_EQ(loop_busy_ms(f.l), 0);
+    loop_free(f.l);
+}

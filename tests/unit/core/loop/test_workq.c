@@ -177,3 +177,28 @@ TEST(freed_with_keys_in_every_place)
     EXPECT_EQ(workq_len(f.q), 3);
     teardown(&f);
 }
+
+TEST(figures)
+{
+    struct fixture f = { .then = LEAVE };
+    _cleanup_buf_ struct buf b = BUF_INIT;
+
+    setup(&f, 1);
+    workq_add(f.q, "a");
+    workq_add(f.q, "b");
+    run(&f);
+    workq_metrics(&b, (const struct workq *const *)&f.q, 1);
+    EXPECT(strstr(b.p, "workqueue_adds_total{name=\"test\"} 2\n"));
+    EXPECT(strstr(b.p, "workqueue_depth{name=\"test\"} 1\n"));
+    EXPECT(strstr(b.p, "workqueue_queue_duration_seconds_count{name=\"test\"} 1\n"));
+    EXPECT(strstr(b.p, "workqueue_work_duration_seconds_bucket{name=\"test\",le=\"1e-08\"} 0\n"));
+    workq_failed(f.q, "a");
+    run(&f);
+    workq_done(f.q, "b");
+    buf_clear(&b);
+    workq_metrics(&b, (const struct workq *const *)&f.q, 1);
+    EXPECT(strstr(b.p, "workqueue_retries_total{name=\"test\"} 1\n"));
+    EXPECT(strstr(b.p, "workqueue_depth{name=\"test\"} 0\n"));
+    EXPECT(strstr(b.p, "workqueue_work_duration_seconds_count{name=\"test\"} 2\n"));
+    teardown(&f);
+}

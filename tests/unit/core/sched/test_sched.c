@@ -327,3 +327,32 @@ TEST(freed_while_binding)
     fake_client_run(b.fake);
     box_close(&b);
 }
+
+TEST(figures)
+{
+    struct sched_box b;
+    _cleanup_buf_ struct buf out = BUF_INIT;
+
+    box_open(&b);
+    box_node(&b, "n1", "", "");
+    box_pod(&b, "fits", "", "cpu: 1", "");
+    box_pod(&b, "big", "", "cpu: 999", "");
+    box_pod(&b, "gated", "", "cpu: 1", "schedulingGates: [{name: example.com/wait}]");
+    box_start(&b);
+    sched_metrics(b.sched, &out);
+    EXPECT(strstr(out.p, "scheduler_schedule_attempts_total{profile=\"default-scheduler\","
+                         "result=\"scheduled\"} 1\n"));
+    EXPECT(strstr(out.p, "scheduler_schedule_attempts_total{profile=\"default-scheduler\","
+                         "result=\"unschedulable\"} 1\n"));
+    EXPECT(strstr(out.p, "scheduler_pod_scheduling_sli_duration_seconds_count 1\n"));
+    EXPECT(strstr(out.p, "scheduler_pod_scheduling_attempts_bucket{le=\"1\"} 1\n"));
+    EXPECT(strstr(out.p, "scheduler_pending_pods{queue=\"unschedulable\"} 1\n"));
+    EXPECT(strstr(out.p, "scheduler_pending_pods{queue=\"gated\"} 1\n"));
+    EXPECT(strstr(out.p, "scheduler_pending_pods{queue=\"active\"} 0\n"));
+    fake_client_delete(b.fake, kind_pod(), "default", "big", NULL);
+    fake_client_run(b.fake);
+    buf_clear(&out);
+    sched_metrics(b.sched, &out);
+    EXPECT(strstr(out.p, "scheduler_pending_pods{queue=\"unschedulable\"} 0\n"));
+    box_close(&b);
+}

@@ -447,6 +447,7 @@ TEST(a_failed_sync_is_fatal_and_nothing_is_acknowledged_after)
     struct fatal f = { 0 };
     struct fake_vfs v;
     struct kv *kv = open_faulty(&f, &v);
+    struct err err = ERR_INIT;
     int64_t before;
 
     EXPECT_EQ(put(kv, "a", "1", KV_ANY, NULL), ERR_NONE);
@@ -454,6 +455,8 @@ TEST(a_failed_sync_is_fatal_and_nothing_is_acknowledged_after)
     v.syncs_left = 0;
     EXPECT_EQ(put(kv, "a", "2", KV_ANY, NULL), ERR_UNAVAILABLE);
     EXPECT_EQ(f.n, 1);
+    EXPECT(kv_health(kv, &err) < 0);
+    EXPECT_STR(err.msg, "the store has failed");
     v.syncs_left = -1;                          /* even if the disk seems well again */
     EXPECT_EQ(put(kv, "a", "3", KV_ANY, NULL), ERR_UNAVAILABLE);
     EXPECT_EQ(put_volatile(kv, "b", "1"), ERR_UNAVAILABLE);
@@ -540,4 +543,23 @@ TEST_SLOW(the_log_stays_small, 60)
     fclose(f);
     kv_close(kv);
     mem_free(value);
+}
+
+TEST(health_and_figures)
+{
+    struct seen seen = { 0 };
+    struct kv *kv = open_kv("a.db", &seen);
+    _cleanup_buf_ struct buf b = BUF_INIT;
+    struct err err = ERR_INIT;
+    int64_t at;
+
+    EXPECT_EQ(put(kv, "pods/default/a", "1", KV_ABSENT, &at), ERR_NONE);
+    EXPECT_EQ(put(kv, "pods/default/a", "2", KV_ABSENT, &at), ERR_CONFLICT);
+    EXPECT_EQ(kv_health(kv, &err), 0);
+    kv_metrics(kv, &b);
+    EXPECT(strstr(b.p, "inro_store_commits_total{result=\"durable\"} 1\n"));
+    EXPECT(strstr(b.p, "inro_store_commits_total{result=\"conflict\"} 1\n"));
+    EXPECT(strstr(b.p, "inro_store_sync_duration_seconds_count 1\n"));
+    EXPECT(strstr(b.p, "inro_store_full 0\n"));
+    kv_close(kv);
 }

@@ -194,3 +194,20 @@ TEST(a_cursor_that_falls_behind_is_expired)
     watch_cursor_free(c);
     teardown(&f);
 }
+
+TEST(figures)
+{
+    struct fixture f = setup();
+    _cleanup_buf_ struct buf b = BUF_INIT;
+
+    put(&f, "a", "x", "1");
+    put(&f, "a", "y", "1");
+    del(&f, "a", "x");
+    watch_cache_metrics(f.cache, &b);
+    EXPECT(strstr(b.p, "apiserver_resource_objects{group=\"\",resource=\"configmaps\"} 1\n"));
+    EXPECT(strstr(b.p, "apiserver_resource_objects{group=\"apps\",resource=\"deployments\"} 0\n"));
+    EXPECT(strstr(b.p, "apiserver_storage_objects{resource=\"deployments.apps\"} 0\n"));
+    EXPECT(strstr(b.p, "inro_watch_ring_events 3\n"));
+    EXPECT(strstr(b.p, "inro_watch_compacted_revision 100\n"));
+    teardown(&f);
+}
