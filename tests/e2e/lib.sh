@@ -21,6 +21,7 @@ nodes=() procs=()
 e2e_begin() {
     e2e_name=$1-$$
     work=$(mktemp -d "/tmp/inro-e2e-$1.XXXXXX")
+    [ -z "${INRO_SAN:-}" ] || chmod 711 "$work"      # sanitized roles are not rooted in their folder: they walk to it
     cgroup_base=inro-e2e-$e2e_name
     export HOME=$work/home; mkdir -p "$HOME"
     trap e2e_cleanup EXIT
@@ -174,19 +175,29 @@ e2e_processes() {
     done
 }
 
+e2e_stop_all() {
+    local name
+    for name in "${nodes[@]:-}"; do
+        [ -z "$name" ] || inro "$name" stop --all --run-dir "$work/$name/run" --data-dir "$work/$name/data" \
+            --cgroup-root "$cgroup_base-$name" --node-name "$name" >> "$work/$name/stop.log" 2>&1
+    done
+}
 e2e_cleanup() {
     local name p
     trap - EXIT
-    for name in "${nodes[@]:-}"; do
-        [ -z "$name" ] || inro "$name" stop --all --run-dir "$work/$name/run" --data-dir "$work/$name/data" \
-            --cgroup-root "$cgroup_base-$name" --node-name "$name" > "$work/$name/stop.log" 2>&1
-    done
+    e2e_stop_all
     for p in "${procs[@]:-}"; do [ -z "$p" ] || kill -KILL "$p" 2> /dev/null; done
     wait 2> /dev/null
     for name in "${nodes[@]:-}"; do [ -z "$name" ] || ip netns del "$(ns_of "$name")" 2> /dev/null; done
     if [ $failed != 0 ] && [ -n "${INRO_KEEP:-}" ]; then echo "  kept: $work"; else rm -rf "$work"; fi
 }
+# What sanitizers say of the server, its roles, their children and shims, at their ends, too: all write to these logs.
+no_reports() {
+    e2e_stop_all
+    ! grep -hE -A 30 'Sanitizer[: ]|: runtime error: ' "$work"/*/*log
+}
 e2e_end() {
+    [ -z "${INRO_SAN:-}" ] || check "no sanitizer complains" no_reports
     echo "$passed passed, $failed failed"
     e2e_cleanup
     [ $failed = 0 ]; exit

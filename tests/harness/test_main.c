@@ -272,7 +272,7 @@ static void slot_show_output(const struct slot *slot)
 /* A report of a sanitizer, also by a child whose exit status nobody saw. */
 static bool slot_has_report(const struct slot *slot)
 {
-    static const char *const marks[] = {"Sanitizer: ", ": runtime error: "};
+    static const char *const marks[] = {"Sanitizer", ": runtime error: "};
     off_t size = lseek(slot->output, 0, SEEK_END);
     char *text = size > 0 ? mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, slot->output, 0)
                           : MAP_FAILED;
