@@ -55,6 +55,17 @@ int deciders_new(struct deciders **out, struct api *api, const struct config *c,
     return 0;
 }
 
+int deciders_health(const struct deciders *d, struct err *err)
+{
+    int64_t busy = d ? loop_busy_ms(d->loop) : 0;
+
+    if (!d)
+        return err_set(err, ERR_UNAVAILABLE, "not started");
+    if (busy >= DECIDERS_STUCK_MS)
+        return err_set(err, ERR_TIMEOUT, "busy for %lld ms", (long long)busy);
+    return 0;
+}
+
 void deciders_metrics(const struct deciders *d, struct buf *out)
 {
     if (d->control)

@@ -11,6 +11,9 @@ struct deciders;
 /* root_ca_pem: what pods are to trust. Texts are copied. */
 int deciders_new(struct deciders **out, struct api *api, const struct config *c,
                  const char *root_ca_pem, struct err *err);
+#define DECIDERS_STUCK_MS 10000          /* of one round of their loop */
+/* -1: they hang, or did not start. */
+int deciders_health(const struct deciders *d, struct err *err);
 void deciders_metrics(const struct deciders *d, struct buf *out);
 struct deciders *deciders_free(struct deciders *d);      /* before the API; ends the thread */
 CLEANUP_DEFINE(struct deciders, deciders_free)

@@ -17,7 +17,8 @@ struct plugins {
     struct loop_io io;
     struct loop_timer quiet;
     struct job job;
-    bool running, again;
+    bool running, again, lost;
+    int64_t began_ms;
 };
 
 int plugins_open(struct plugins **out, const char *data_dir, struct err *err)
@@ -68,6 +69,7 @@ static void on_quiet(struct loop_timer *t)
         return;
     }
     p->running = true;
+    p->began_ms = loop_now_ms(p->loop);
     if (job_add(p->jobs, p->loop, &p->job, JOB_READ, "plugins", reload, reloaded, &err) < 0) {
         p->running = false;
         log_error("plugins not reloaded", "error=%s", err.msg);
@@ -77,11 +79,18 @@ static void on_quiet(struct loop_timer *t)
 static void on_change(struct loop_io *io, unsigned events)
 {
     struct plugins *p = container_of(io, struct plugins, io);
-    char records[4096];
+    _Alignas(struct inotify_event) char records[4096];
+    ssize_t n;
 
     (void)events;
-    while (read(p->watch, records, sizeof(records)) > 0)
-        ;                                /* which file it was does not count: the folder does */
+    /* Which file it was does not count: the folder does. */
+    while ((n = read(p->watch, records, sizeof(records))) > 0)
+        for (ssize_t at = 0; at < n;) {
+            const struct inotify_event *e = (const void *)(records + at);
+
+            p->lost = p->lost || (e->mask & IN_IGNORED);
+            at += (ssize_t)sizeof(*e) + e->len;
+        }
     loop_timer_set(p->loop, &p->quiet, PLUGINS_QUIET_MS, on_quiet);
 }
 
@@ -91,6 +100,15 @@ int plugins_start(struct plugins *p, struct loop *l, struct job_pool *jobs, stru
     p->jobs = jobs;
     (void)admit_lua_reload(p->lua);      /* the log tells what does not load */
     return loop_io_add(l, &p->io, p->watch, LOOP_READ, on_change, err);
+}
+
+int plugins_health(const struct plugins *p, struct err *err)
+{
+    if (p->lost)
+        return err_set(err, ERR_NOT_FOUND, "the folder of plugins was removed");
+    if (p->running && loop_now_ms(p->loop) - p->began_ms >= PLUGINS_STUCK_MS)
+        return err_set(err, ERR_TIMEOUT, "a reload hangs");
+    return 0;
 }
 
 struct admit_lua *plugins_lua(struct plugins *p)

@@ -17,6 +17,9 @@ struct plugins;
 int plugins_open(struct plugins **out, const char *data_dir, struct err *err);
 /* Loads what is there, and again after each change; on the loop. */
 int plugins_start(struct plugins *p, struct loop *l, struct job_pool *jobs, struct err *err);
+#define PLUGINS_STUCK_MS 10000           /* of one reload */
+/* -1: changes do not count any more: a reload hangs, or the folder was removed. On the loop. */
+int plugins_health(const struct plugins *p, struct err *err);
 struct admit_lua *plugins_lua(struct plugins *p);
 struct plugins *plugins_free(struct plugins *p);     /* after the pool is freed */
 

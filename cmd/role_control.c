@@ -81,6 +81,24 @@ static void metrics(void *ctx, struct buf *out)
         deciders_metrics(c->deciders, out);
 }
 
+static int check_deciders(void *ctx, struct err *err)
+{
+    const struct control_role *c = ctx;
+
+    return deciders_health(c->deciders, err);
+}
+
+static int check_plugins(void *ctx, struct err *err)
+{
+    const struct control_role *c = ctx;
+
+    return plugins_health(c->role->plugins, err);
+}
+
+static const struct api_check checks[] = {
+    { "controllers", check_deciders }, { "plugins", check_plugins },
+};
+
 static int make_api(struct control_role *c, struct err *err)
 {
     const struct role *r = c->role;
@@ -88,7 +106,8 @@ static int make_api(struct control_role *c, struct err *err)
     struct api_opts opts = {
         .loop = r->loop, .jobs = c->jobs, .cache = c->cache, .kv = c->kv, .env = env_real(),
         .service_cidr = config->service_cidr, .sa_key = c->sa_key,
-        .lua = plugins_lua(r->plugins), .more = { .metrics = metrics, .ctx = c },
+        .lua = plugins_lua(r->plugins),
+        .more = { metrics, checks, ARRAY_LEN(checks), c },
         .issuer = arena_printf(config->a, "https://kubernetes.default.svc.%s",
                                config->cluster_domain),
         .node_ca_pem = r->pem[ROLE_SERVER_CA], .node_cert_pem = r->pem[ROLE_CLIENT_CERT],
@@ -167,6 +186,7 @@ void role_control_stop(struct role *r)
 {
     struct control_role *c = r->state;
 
+    api_stopping(c->api);
     http_server_stop(c->http, CONTROL_STOP_MS, on_stopped, r);
 }
 

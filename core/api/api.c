@@ -63,6 +63,11 @@ void api_ready(struct api *api)
     api->ready = true;
 }
 
+void api_stopping(struct api *api)
+{
+    api->stopping = true;
+}
+
 /* --- the first objects */
 
 static int ensure(struct api *api, const struct kind *kind, const char *ns, const char *name,

@@ -29,9 +29,15 @@ struct api;
 struct admit_lua;                           /* plugins/admit/admit_lua.h */
 struct admit_settings;                      /* plugins/admit/admit.h */
 
+/* A check of /livez and /readyz: -1 and why when it fails (err may be NULL). It may not wait. */
+typedef int (*api_check_fn)(void *ctx, struct err *err);
+struct api_check { const char *name; api_check_fn run; };
+
 /* What else runs in this process. Called on the API's loop. */
 struct api_more {
     void (*metrics)(void *ctx, struct buf *out);     /* adds to /metrics; or NULL */
+    const struct api_check *checks;
+    unsigned n_checks;
     void *ctx;
 };
 
@@ -65,6 +71,8 @@ void api_on_request(struct http_req *req, void *ctx);
 /* Answers 503 to everything but /livez until this is called: the store is loaded, the first
  * objects are there. */
 void api_ready(struct api *api);
+/* From now on /readyz fails: send no more requests here. */
+void api_stopping(struct api *api);
 
 /* An in-process client on `loop` (any loop), acting as this user of group system:masters. */
 int api_client_new(struct client **out, struct api *api, struct loop *loop, const char *user,

@@ -113,7 +113,7 @@ struct api {
     struct loop_timer trim;
     struct job trim_job;
     unsigned trims;
-    bool ready, trimming;
+    bool ready, stopping, trimming;
     struct api_metric *metrics;
     struct api_more more;
     struct buf openapi_index;               /* made at first use, by jobs of one key */
@@ -266,6 +266,9 @@ void api_metric_admit(struct api_call *c, enum admit_verb verb, bool validating,
 void api_metric_authn(struct api *api, bool good);
 void api_metric_authz(struct api *api, bool allowed);
 int api_metric_page(struct api_call *c);        /* /metrics */
+/* api_health.c: /livez, /readyz, /healthz; /metrics/slis */
+int api_health(struct api_call *c);
+int api_health_slis(struct api_call *c);
 /* api_write.c: -1: refused, answered. */
 int api_admit(struct api_call *c, const struct admit_request *r, bool validating);
 

@@ -306,27 +306,6 @@ static int text(struct api_call *c, int code, const char *body)
     return 0;
 }
 
-static int health(struct api_call *c)
-{
-    static const char *const checks[] = { "ping", "log", "etcd", "informer-sync",
-                                          "poststarthook/start-apiserver-admission-initializer" };
-    _cleanup_buf_ struct buf out = BUF_INIT;
-    const char *name = c->path[0] == '/' ? c->path + 1 : c->path, *one = strchr(name, '/');
-    bool ready = c->api->ready || str_starts(name, "livez"), known = !one || !one[1];
-
-    for (size_t i = 0; i < ARRAY_LEN(checks); i++)
-        known = known || str_eq(one + 1, checks[i]);
-    if (!known)
-        return api_page_not_found(c);
-    if (!api_query_get(&c->query, "verbose") && ready)
-        return text(c, 200, "ok");
-    for (size_t i = 0; i < ARRAY_LEN(checks); i++)
-        buf_fmt(&out, "[%c]%s %s\n", ready || i < 2 ? '+' : '-', checks[i],
-                ready || i < 2 ? "ok" : "failed: reason withheld");
-    buf_fmt(&out, "%.*s check %s\n", (int)strcspn(name, "/"), name, ready ? "passed" : "failed");
-    return text(c, ready ? 200 : 500, out.p);
-}
-
 static const char *architecture(const char *machine)
 {
     static const struct { const char *prefix, *name; } rows[] = {
@@ -414,7 +393,8 @@ static int openid(struct api_call *c)
 static int root(struct api_call *c)
 {
     static const char *const fixed[] = { "/.well-known/openid-configuration", "/api", "/api/v1",
-                                         "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2",
+                                         "/apis", "/healthz", "/livez", "/metrics",
+                                         "/metrics/slis", "/openapi/v2",
                                          "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version" };
     struct json *o = json_object(c->a), *list = json_array(c->a);
 
@@ -516,10 +496,11 @@ int api_nonresource(struct api_call *c)
         int (*run)(struct api_call *c);
         bool exact;
     } rows[] = {
-        { "/api", discover, false }, { "/livez", health, false }, { "/readyz", health, false },
-        { "/healthz", health, false }, { "/version", version, false },
-        { "/metrics", api_metric_page, true },
-            { "/openapi", api_openapi, false },
+        { "/api", discover, false }, { "/livez", api_health, false },
+        { "/readyz", api_health, false },
+        { "/healthz", api_health, false }, { "/version", version, false },
+        { "/metrics", api_metric_page, true }, { "/metrics/slis", api_health_slis, true },
+        { "/openapi", api_openapi, false },
         { "/openid/v1/jwks", jwks, true }, { "/", root, true },
         { "/.well-known/openid-configuration", openid, true },
     };
