@@ -183,6 +183,7 @@ static const struct client_ops client_http_ops = {
 int client_http_new(struct client **out, struct loop *l, const struct client_http_opts *opts,
                     struct err *err)
 {
+    struct http_client_opts http = opts->http;
     struct client_http *c;
 
     if (!opts->http.base_url)
@@ -192,7 +193,8 @@ int client_http_new(struct client **out, struct loop *l, const struct client_htt
     c->base = (struct client){ .ops = &client_http_ops, .loop = l, .name = c->name };
     list_init(&c->reqs);
     list_init(&c->watches);
-    if (http_client_new(&c->http, l, &opts->http, err) < 0) {
+    http.http2 = true;
+    if (http_client_new(&c->http, l, &http, err) < 0) {
         mem_free(c->name);
         mem_free(c);
         return -1;

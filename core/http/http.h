@@ -1,4 +1,4 @@
-/* core/http/http.h -- the HTTP server (1.1 and 2) and client (1.1), without Kubernetes.
+/* core/http/http.h -- the HTTP server and client (1.1 and 2), without Kubernetes.
  *
  * All functions on the loop that the server or client was made for, except http_fetch(), which
  * drives a private loop and is for jobs and children. Callbacks come from the loop, never from
@@ -216,6 +216,8 @@ struct http_client_opts {
     const char *token;
     const char *user_agent;
     bool insecure;                           /* takes any certificate */
+    bool http2;                              /* https: many calls share one connection where the
+                                              * server speaks HTTP/2; upgrades have their own */
     unsigned conns_max;
     int64_t connect_ms, idle_ms;
     /* gives a connected stream socket instead of connecting; may be NULL */
@@ -266,6 +268,7 @@ int http_client_call(struct http_call **out, struct http_client *c,
                      const struct http_call_opts *opts, struct err *err);
 /* frees; no callback after; fine from inside its callbacks */
 void http_call_cancel(struct http_call *c);
+/* No on_data while paused, but for what is on its way already (on HTTP/2 at most a window). */
 void http_call_pause(struct http_call *c, bool paused);
 int http_call_status(const struct http_call *c);                         /* 0 before the headers */
 /* lower-case name; or NULL */

@@ -11,7 +11,9 @@ void http_call_free(struct http_call *c)
     struct http_link *k = TAKE(c->conn);
     struct http_origin *o = c->origin;
 
-    if (k) {                                 /* half-way through: it cannot be used again */
+    if (k && k->share) {
+        http_share_forget(k, c);
+    } else if (k) {                          /* half-way through: it cannot be used again */
         k->call = NULL;
         http_link_free(k);
     }
@@ -79,8 +81,8 @@ void http_call_failed(struct http_call *c, const struct err *why)
     struct http_origin *o = c->origin;
 
     c->conn = NULL;
-    if (c->state == CALL_SENT && c->reused && !c->tried && call_may_repeat(c) &&
-        why->code != ERR_INVALID) {
+    if (c->state == CALL_SENT && !c->tried && why->code != ERR_INVALID &&
+        (c->refused || (c->reused && call_may_repeat(c)))) {
         c->tried = true;
         if (http_client_start(c, &err) == 0)
             return;
@@ -109,11 +111,6 @@ static void call_on_silence(struct loop_timer *t)
 
 /* --- the request --- */
 
-static void call_field(struct buf *b, const char *name, const char *value)
-{
-    buf_fmt(b, "%s: %s\r\n", name, value);
-}
-
 static bool call_has_own(const struct http_call *c, const char *name)
 {
     for (unsigned i = 0; i < c->o.n_fields; i++)
@@ -140,6 +137,37 @@ static void call_host(struct buf *b, const struct http_url *u)
     buf_str(b, "\r\n");
 }
 
+void http_call_fields(struct http_call *c, void (*each)(void *ctx, const char *name,
+                                                        const char *value), void *ctx)
+{
+    if (!call_has_own(c, "user-agent"))
+        each(ctx, "User-Agent", c->client->o.user_agent);
+    if (c->client->o.token && call_is_home(c) && !call_has_own(c, "authorization")) {
+        char *bearer = mem_printf("Bearer %s", c->client->o.token);
+
+        each(ctx, "Authorization", bearer);
+        explicit_bzero(bearer, strlen(bearer));
+        mem_free(bearer);
+    }
+    for (unsigned i = 0; i < c->o.n_fields; i++)
+        if (!c->crossed || (strcasecmp(c->own[i].name, "authorization") != 0 &&
+                            strcasecmp(c->own[i].name, "cookie") != 0))
+            each(ctx, c->own[i].name, c->own[i].value);
+    if (c->type)
+        each(ctx, "Content-Type", c->type);
+}
+
+bool http_call_has_length(const struct http_call *c)
+{
+    return c->body.len || strcmp(c->method, "POST") == 0 || strcmp(c->method, "PUT") == 0 ||
+           strcmp(c->method, "PATCH") == 0;
+}
+
+static void call_field(void *ctx, const char *name, const char *value)
+{
+    buf_fmt(ctx, "%s: %s\r\n", name, value);
+}
+
 void http_call_write(struct http_call *c, struct http_queue *q)
 {
     _cleanup_buf_ struct buf b = BUF_INIT;
@@ -147,18 +175,8 @@ void http_call_write(struct http_call *c, struct http_queue *q)
     buf_fmt(&b, "%s %s HTTP/1.1\r\n", c->method, c->to.target);
     if (!call_has_own(c, "host"))
         call_host(&b, &c->to);
-    if (!call_has_own(c, "user-agent"))
-        call_field(&b, "User-Agent", c->client->o.user_agent);
-    if (c->client->o.token && call_is_home(c) && !call_has_own(c, "authorization"))
-        buf_fmt(&b, "Authorization: Bearer %s\r\n", c->client->o.token);
-    for (unsigned i = 0; i < c->o.n_fields; i++)
-        if (!c->crossed || (strcasecmp(c->own[i].name, "authorization") != 0 &&
-                            strcasecmp(c->own[i].name, "cookie") != 0))
-            call_field(&b, c->own[i].name, c->own[i].value);
-    if (c->type)
-        call_field(&b, "Content-Type", c->type);
-    if (c->body.len || strcmp(c->method, "POST") == 0 || strcmp(c->method, "PUT") == 0 ||
-        strcmp(c->method, "PATCH") == 0)
+    http_call_fields(c, call_field, &b);
+    if (http_call_has_length(c))
         buf_fmt(&b, "Content-Length: %zu\r\n", c->body.len);
     buf_str(&b, "\r\n");
     http_queue_add(q, b.p, b.len);
@@ -167,18 +185,17 @@ void http_call_write(struct http_call *c, struct http_queue *q)
 
 /* --- the answer --- */
 
-static void call_take_fields(struct http_call *c, struct http_parse *p)
+static void call_take_head(struct http_call *c, const struct http_head *h)
 {
-    unsigned n = http_parse_fields(p);
-
     mem_free(c->fields);
     buf_clear(&c->text);
-    buf_add(&c->text, p->text.p, p->text.len);
-    c->fields = n ? mem_alloc_array(n, sizeof(*c->fields)) : NULL;
-    c->n_fields = n;
-    for (unsigned i = 0; i < n; i++)
-        c->fields[i] =
-            (struct http_field){ c->text.p + p->at.v[2 * i], c->text.p + p->at.v[2 * i + 1] };
+    buf_add(&c->text, h->text.p, h->text.len);
+    c->status = h->status;
+    c->fields = h->n_fields ? mem_alloc_array(h->n_fields, sizeof(*c->fields)) : NULL;
+    c->n_fields = h->n_fields;
+    for (unsigned i = 0; i < h->n_fields; i++)
+        c->fields[i] = (struct http_field){ c->text.p + h->at[2 * i],
+                                            c->text.p + h->at[2 * i + 1] };
 }
 
 static bool call_is_redirect(const struct http_call *c)
@@ -189,11 +206,10 @@ static bool call_is_redirect(const struct http_call *c)
            (strcmp(c->method, "GET") == 0 || strcmp(c->method, "HEAD") == 0);
 }
 
-void http_call_on_head(struct http_call *c, struct http_parse *p)
+void http_call_on_head(struct http_call *c, const struct http_head *head)
 {
-    c->status = p->ll.status_code;
     c->state = CALL_HEAD;
-    call_take_fields(c, p);
+    call_take_head(c, head);
     if (call_is_redirect(c))
         return;
     if (!c->o.collect)
@@ -288,8 +304,10 @@ void http_call_on_upgrade(struct http_call *c, struct http_link *k, const char *
     struct err err = ERR_INIT;
     struct http_raw *raw;
 
-    c->status = 101;
-    call_take_fields(c, &k->parse);
+    call_take_head(c, &(struct http_head){ .status = 101,
+                                           .text = { k->parse.text.p, k->parse.text.len },
+                                           .at = k->parse.at.v,
+                                           .n_fields = http_parse_fields(&k->parse) });
     k->call = NULL;
     c->conn = NULL;
     if (!c->o.upgrade || !c->o.on_upgrade) {
@@ -311,6 +329,8 @@ void http_call_on_upgrade(struct http_call *c, struct http_link *k, const char *
 
 static int call_check(const struct http_call_opts *o, struct err *err)
 {
+    if (o->n_fields > HTTP_FIELDS_MAX)
+        return err_set(err, ERR_INVALID, "more than %d headers", HTTP_FIELDS_MAX);
     for (unsigned i = 0; i < o->n_fields; i++)
         if (str_empty(o->fields[i].name) || strpbrk(o->fields[i].name, "\r\n: ") ||
             strpbrk(o->fields[i].value, "\r\n"))
@@ -396,7 +416,9 @@ void http_call_pause(struct http_call *c, bool paused)
     c->paused = paused;
     if (paused)
         loop_timer_del(&c->silence);
-    if (c->conn)
+    if (c->conn && c->conn->share && !paused)
+        http_share_resume(c->conn, c);
+    else if (c->conn)
         http_link_read_on(c->conn, !paused);
 }
 

@@ -11,7 +11,7 @@ static const char *const client_bundles[] = {
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 };
-static const char *const client_alpn[] = { "http/1.1", NULL };
+static const char *const client_alpn[] = { "h2", "http/1.1", NULL };
 
 static char *client_slice(struct slice *s)
 {
@@ -59,29 +59,34 @@ static int client_roots(struct http_client *c, struct buf *out, struct err *err)
 }
 
 /* Made at the first https connection: a client of plain http needs no roots. */
-int http_client_tls(struct http_client *c, struct err *err)
+int http_client_tls(struct http_client *c, bool http2, struct tls_ctx **out, struct err *err)
 {
     struct tls_ctx_opts t = { .cert_pem = c->o.cert_pem,
                               .key_pem = c->o.key_pem,
                               .ca_pem = c->o.ca_pem,
-                              .alpn = client_alpn,
+                              .alpn = client_alpn + !http2,
                               .insecure = c->o.insecure };
     _cleanup_buf_ struct buf roots = BUF_INIT;
 
-    if (c->tls)
+    *out = c->tls[http2];
+    if (*out)
         return 0;
     if (!t.ca_pem.len && !t.insecure) {
         if (client_roots(c, &roots, err) < 0)
             return -1;
         t.ca_pem = (struct slice){ roots.p, roots.len };
     }
-    return tls_ctx_new(&c->tls, &t, err);
+    if (tls_ctx_new(&c->tls[http2], &t, err) < 0)
+        return -1;
+    *out = c->tls[http2];
+    return 0;
 }
 
 int http_client_new(struct http_client **out, struct loop *l, const struct http_client_opts *opts,
                     struct err *err)
 {
     _cleanup_(http_client_freep) struct http_client *c = NEW(struct http_client);
+    struct tls_ctx *tls;
 
     c->loop = l;
     c->o = *opts;
@@ -98,14 +103,15 @@ int http_client_new(struct http_client **out, struct loop *l, const struct http_
         if (http_url_parse(&c->base, c->o.base_url, err) < 0)
             return err_wrap(err, "base URL");
         c->has_base = true;
-        if (c->base.tls && http_client_tls(c, err) < 0)
+        if (c->base.tls && http_client_tls(c, c->o.http2, &tls, err) < 0)
             return -1;
     }
     *out = TAKE(c);
     return 0;
 }
 
-static void client_close_idle(struct http_client *c)
+/* Connections of before are for the calls that they have. */
+static void client_retire(struct http_client *c)
 {
     const char *key;
     void *value;
@@ -116,6 +122,9 @@ static void client_close_idle(struct http_client *c)
 
         while ((k = list_first(&o->idle, struct http_link, idle)))
             http_link_free(k);
+        list_each(shared, &o->conns, struct http_link, all)
+            if (shared->share)
+                http_share_retire(shared);
     }
 }
 
@@ -138,7 +147,8 @@ struct http_client *http_client_free(struct http_client *c)
         mem_free(o);
     }
     map_free(c->origins, NULL);
-    tls_ctx_unref(c->tls);
+    tls_ctx_unref(c->tls[0]);
+    tls_ctx_unref(c->tls[1]);
     client_opts_free(&c->o);
     return mem_free(c);
 }
@@ -146,7 +156,7 @@ struct http_client *http_client_free(struct http_client *c)
 int http_client_reload(struct http_client *c, const struct http_client_opts *opts, struct err *err)
 {
     struct http_client_opts fresh = c->o, before = c->o;
-    struct tls_ctx *tls = c->tls;
+    struct tls_ctx *tls[2] = { c->tls[0], c->tls[1] }, *made;
 
     fresh.ca_pem = opts->ca_pem;
     fresh.ca_file = opts->ca_file;
@@ -156,18 +166,20 @@ int http_client_reload(struct http_client *c, const struct http_client_opts *opt
         fresh.token = opts->token;
     client_opts_copy(&fresh);
     c->o = fresh;
-    c->tls = NULL;
-    if (tls && http_client_tls(c, err) < 0) {
+    c->tls[0] = c->tls[1] = NULL;
+    if ((tls[0] || tls[1]) && http_client_tls(c, c->o.http2, &made, err) < 0) {
         c->o = before;
-        c->tls = tls;
+        c->tls[0] = tls[0];
+        c->tls[1] = tls[1];
         client_opts_free(&fresh);
         return -1;
     }
     client_opts_free(&before);
-    tls_ctx_unref(tls);
+    tls_ctx_unref(tls[0]);
+    tls_ctx_unref(tls[1]);
     if (c->has_base)                         /* its target points into the text that was replaced */
         http_url_parse(&c->base, c->o.base_url, NULL);
-    client_close_idle(c);
+    client_retire(c);
     return 0;
 }
 
@@ -179,12 +191,14 @@ void http_client_set_token(struct http_client *c, const char *token)
     c->o.token = copy;
 }
 
-struct http_origin *http_client_origin(struct http_client *c, const struct http_url *u)
+static struct http_origin *client_origin(struct http_client *c, const struct http_url *u,
+                                         bool http2)
 {
     char key[sizeof(u->host) + 32];
     struct http_origin *o;
 
-    snprintf(key, sizeof(key), "%s://%s:%u", u->tls ? "https" : "http", u->host, u->port);
+    snprintf(key, sizeof(key), "%s%s://%s:%u", http2 ? "h2+" : "", u->tls ? "https" : "http",
+             u->host, u->port);
     o = map_get(c->origins, key);
     if (o)
         return o;
@@ -192,6 +206,7 @@ struct http_origin *http_client_origin(struct http_client *c, const struct http_
     o->client = c;
     o->url = *u;
     o->url.target = NULL;
+    o->http2 = http2;
     list_init(&o->idle);
     list_init(&o->waiting);
     list_init(&o->conns);
@@ -199,18 +214,42 @@ struct http_origin *http_client_origin(struct http_client *c, const struct http_
     return o;
 }
 
+/* A kept or shared connection that can take a call now. */
+static struct http_link *origin_link(struct http_origin *o)
+{
+    struct http_link *k = list_first(&o->idle, struct http_link, idle);
+
+    if (!k)
+        list_each(shared, &o->conns, struct http_link, all)
+            if (http_link_takes(shared))
+                return shared;
+    return k;
+}
+
+/* Where HTTP/2 is offered, one connection shows what the server speaks before others are made. */
+static bool origin_may_open(const struct http_origin *o)
+{
+    if (o->http2 && !o->plain)
+        list_each(k, &o->conns, struct http_link, all)
+            if (http_link_opens(k))
+                return false;
+    return o->n_conns < o->client->o.conns_max;
+}
+
 int http_client_start(struct http_call *c, struct err *err)
 {
-    struct http_origin *o = http_client_origin(c->client, &c->to);
-    struct http_link *k = list_first(&o->idle, struct http_link, idle);
+    struct http_client *client = c->client;
+    bool http2 = client->o.http2 && c->to.tls && !c->o.upgrade;
+    struct http_origin *o = client_origin(client, &c->to, http2);
+    struct http_link *k = origin_link(o);
 
     c->origin = o;
     c->state = CALL_WAIT;
-    if (k && !c->tried) {
+    if (k && (!c->tried || k->share)) {
         http_link_send(k, c);
         return 0;
     }
-    if (o->n_conns < c->client->o.conns_max)
+    if (origin_may_open(o))
         return http_link_new(o, c, err);
     if (k) {                                 /* a kept one gives way to a fresh one */
         http_link_free(k);
@@ -222,12 +261,14 @@ int http_client_start(struct http_call *c, struct err *err)
 
 void http_origin_next(struct http_origin *o)
 {
-    struct http_call *c = list_first(&o->waiting, struct http_call, waiting);
-    struct err err = ERR_INIT;
+    struct http_call *c;
 
-    if (!c)
-        return;
-    list_del(&c->waiting);
-    if (http_client_start(c, &err) < 0)
-        http_call_failed(c, &err);
+    while ((origin_link(o) || origin_may_open(o)) &&
+           (c = list_first(&o->waiting, struct http_call, waiting))) {
+        struct err err = ERR_INIT;
+
+        list_del(&c->waiting);
+        if (http_client_start(c, &err) < 0)
+            http_call_failed(c, &err);
+    }
 }

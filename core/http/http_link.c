@@ -19,6 +19,8 @@ void http_link_free(struct http_link *k)
     loop_io_del(&k->connecting);
     k->fd = fd_close(k->fd);
     resolve_free(k->resolve);
+    if (k->share)
+        http_share_free(k);
     if (k->has_io)
         http_io_deinit(&k->io);
     http_parse_deinit(&k->parse);
@@ -28,28 +30,58 @@ void http_link_free(struct http_link *k)
     mem_free(k);
 }
 
-/* The connection is of no use; its call hears why. */
-static void link_break(struct http_link *k, const struct err *why)
+bool http_link_takes(const struct http_link *k)
+{
+    return k->share && http_share_takes(k);
+}
+
+bool http_link_opens(const struct http_link *k)
+{
+    return k->state < LINK_BUSY;
+}
+
+/* Moves the calls that hear of it to `out`: its own, and those that waited to see it open. */
+static void link_calls(struct http_link *k, struct list *out)
 {
     struct http_origin *o = k->origin;
     struct http_call *c = TAKE(k->call);
-    struct err copy = *why;
 
-    http_link_free(k);
-    if (c) {
-        c->conn = NULL;
-        http_call_failed(c, &copy);
-    } else {
-        http_origin_next(o);
+    if (c)
+        list_push(out, &c->waiting);
+    while (k->share && (c = http_share_pop(k)))
+        list_push(out, &c->waiting);
+    while (http_link_opens(k) && o->http2 && !o->plain &&
+           (c = list_first(&o->waiting, struct http_call, waiting))) {
+        list_del(&c->waiting);
+        list_push(out, &c->waiting);
     }
 }
 
-static void link_on_time(struct loop_timer *t)
+void http_link_break(struct http_link *k, const struct err *why)
+{
+    struct http_origin *o = k->origin;
+    struct err copy = *why;
+    struct http_call *c;
+    struct list calls;
+
+    list_init(&calls);
+    link_calls(k, &calls);
+    http_link_free(k);
+    list_each(one, &calls, struct http_call, waiting)
+        one->conn = NULL;
+    while ((c = list_first(&calls, struct http_call, waiting))) {
+        list_del(&c->waiting);
+        http_call_failed(c, &copy);
+    }
+    http_origin_next(o);
+}
+
+void http_link_on_time(struct loop_timer *t)
 {
     struct http_link *k = container_of(t, struct http_link, timer);
     struct err err = ERR_INIT;
 
-    if (k->state == LINK_IDLE) {
+    if (k->state == LINK_IDLE || k->state == LINK_SHARED) {
         http_link_free(k);
         return;
     }
@@ -57,21 +89,24 @@ static void link_on_time(struct loop_timer *t)
         err_set(&k->err, ERR_TIMEOUT, "connect to %s port %u: timed out", k->origin->url.host,
                 k->origin->url.port);
     err = k->err;
-    link_break(k, &err);
+    http_link_break(k, &err);
 }
 
 /* Fails from the loop, not from inside the call that began it. */
 static void link_fail_soon(struct http_link *k)
 {
-    loop_timer_set(k->origin->client->loop, &k->timer, 0, link_on_time);
+    loop_timer_set(k->origin->client->loop, &k->timer, 0, http_link_on_time);
 }
 
 static void link_on_body_head(struct http_parse *p)
 {
     struct http_link *k = container_of(p, struct http_link, parse);
 
-    if (p->ll.status_code >= 200 && k->call)
-        http_call_on_head(k->call, p);
+    struct http_head head = { .status = p->ll.status_code, .text = { p->text.p, p->text.len },
+                              .at = p->at.v, .n_fields = http_parse_fields(p) };
+
+    if (head.status >= 200 && k->call)
+        http_call_on_head(k->call, &head);
 }
 
 static int link_on_body(struct http_parse *p, const char *data, size_t len)
@@ -81,24 +116,54 @@ static int link_on_body(struct http_parse *p, const char *data, size_t len)
     return http_call_on_body(k->call, data, len);
 }
 
+static void link_share(struct http_link *k)
+{
+    struct http_call *c = TAKE(k->call);
+
+    k->state = LINK_SHARED;
+    loop_timer_del(&k->timer);
+    k->origin->plain = false;
+    if (http_share_new(k) < 0) {
+        struct err err = ERR_INIT;
+
+        k->call = c;
+        err_set(&err, ERR_FAILED, "%s: HTTP/2 cannot begin", k->origin->url.host);
+        http_link_break(k, &err);
+        return;
+    }
+    http_link_send(k, c);
+    http_origin_next(k->origin);
+}
+
 static void link_ready(struct http_link *k)
 {
     struct http_call *c = k->call;
 
+    if (k->io.tls && strcmp(tls_alpn(k->io.tls), "h2") == 0) {
+        link_share(k);
+        return;
+    }
+    k->origin->plain = true;
     k->state = LINK_BUSY;
     loop_timer_del(&k->timer);
     http_parse_init(&k->parse, true, HTTP_HEAD_MAX, SIZE_MAX);
     k->parse.on_head = link_on_body_head;
     k->parse.on_body = link_on_body;
     http_link_send(k, c);
+    if (k->origin->http2)
+        http_origin_next(k->origin);         /* the others need connections of their own */
 }
 
 void http_link_send(struct http_link *k, struct http_call *c)
 {
-    k->call = c;
     c->conn = k;
     c->state = CALL_SENT;
     c->reused = k->used;
+    if (k->share) {
+        http_share_send(k, c);
+        return;
+    }
+    k->call = c;
     list_del(&k->idle);
     loop_timer_del(&k->timer);
     k->state = LINK_BUSY;
@@ -130,6 +195,7 @@ static void link_connected(struct http_link *k, int fd)
 {
     struct http_client *client = k->origin->client;
     const char *name = client->o.server_name ? client->o.server_name : k->origin->url.host;
+    struct tls_ctx *tls;
     int one = 1;
 
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
@@ -144,8 +210,8 @@ static void link_connected(struct http_link *k, int fd)
         return;
     }
     k->state = LINK_HANDSHAKE;
-    if (http_client_tls(client, &k->err) < 0 ||
-        http_io_start_tls(&k->io, client->tls, name, &k->err) < 0)
+    if (http_client_tls(client, k->origin->http2, &tls, &k->err) < 0 ||
+        http_io_start_tls(&k->io, tls, name, &k->err) < 0)
         link_fail_soon(k);
 }
 
@@ -204,7 +270,7 @@ static void link_on_resolved(const struct resolve_address *a, unsigned n, const 
     if (why) {
         struct err copy = *why;
 
-        link_break(k, &copy);
+        http_link_break(k, &copy);
         return;
     }
     memcpy(k->addresses, a, n * sizeof(*a));
@@ -227,7 +293,7 @@ int http_link_new(struct http_origin *o, struct http_call *c, struct err *err)
     list_push(&o->conns, &k->all);
     o->n_conns++;
     http_parse_init(&k->parse, true, HTTP_HEAD_MAX, SIZE_MAX);
-    loop_timer_set(o->client->loop, &k->timer, co->connect_ms, link_on_time);
+    loop_timer_set(o->client->loop, &k->timer, co->connect_ms, http_link_on_time);
     if (co->dial) {
         fd = co->dial(co->dial_ctx, o->url.host, o->url.port, err);
         if (fd >= 0) {
@@ -264,7 +330,7 @@ static void link_done(struct http_link *k, bool more)
         http_parse_next(&k->parse);
         http_io_read_on(&k->io, true);
         list_push(&o->idle, &k->idle);
-        loop_timer_set(o->client->loop, &k->timer, o->client->o.idle_ms, link_on_time);
+        loop_timer_set(o->client->loop, &k->timer, o->client->o.idle_ms, http_link_on_time);
     } else {
         http_link_free(k);
     }
@@ -276,7 +342,7 @@ static void link_bad(struct http_link *k, const struct err *why)
 {
     struct err copy = *why;
 
-    link_break(k, &copy);
+    http_link_break(k, &copy);
 }
 
 /* Takes bytes of the answer. False: the connection went away or to another owner. */
@@ -348,6 +414,10 @@ static void link_on_readable(struct http_io *io)
     struct http_link *k = container_of(io, struct http_link, io);
     char data[HTTP_IO_READ];
 
+    if (k->share) {
+        http_share_readable(k);
+        return;
+    }
     if (k->state != LINK_BUSY && k->state != LINK_IDLE)
         return;
     for (int i = 0; i < HTTP_IO_ROUNDS && io->reading; i++) {
@@ -366,6 +436,14 @@ static void link_on_readable(struct http_io *io)
         http_io_kick(io);
 }
 
+static void link_on_written(struct http_io *io)
+{
+    struct http_link *k = container_of(io, struct http_link, io);
+
+    if (k->share)
+        http_share_written(k);
+}
+
 static void link_on_broken(struct http_io *io, const struct err *why)
 {
     struct http_link *k = container_of(io, struct http_link, io);
@@ -379,5 +457,6 @@ static void link_on_broken(struct http_io *io, const struct err *why)
 static const struct http_io_ops link_io_ops = {
     .on_open = link_on_open,
     .on_readable = link_on_readable,
+    .on_written = link_on_written,
     .on_broken = link_on_broken,
 };

@@ -70,6 +70,11 @@ static void on_request(struct http_req *r, void *ctx)
         answer_to(f, r, "/final?x=1");
     } else if (str_eq(r->path, "/dir/relative")) {
         answer_to(f, r, "other");
+    } else if (str_eq(r->path, "/big-head")) {
+        _cleanup_(mem_freep) char *value = mem_alloc(HTTP_HEAD_MAX);
+        struct http_field field = { "X", memset(value, 'x', HTTP_HEAD_MAX - 1) };
+
+        http_respond(r, &(struct http_answer){ .status = 200, .fields = &field, .n_fields = 1 });
     } else if (str_eq(r->path, "/circle")) {
         answer_to(f, r, "/circle");
     } else {
@@ -111,19 +116,21 @@ static void new_client(struct fix *f, struct http_client_opts o)
     EXPECT_OK(http_client_new(&f->c, f->loop, &o, &err), &err);
 }
 
-static struct fix *fix_new(bool tls)
+static struct fix *fix_serving(bool tls, struct http_server_opts o)
 {
     static const char *const alpn[] = { "h2", "http/1.1", NULL };
     struct fix *f = NEW(struct fix);
-    struct http_server_opts o = { .on_request = on_request, .ctx = f };
     struct err err = ERR_INIT;
 
+    o.on_request = on_request;
+    o.ctx = f;
     EXPECT_OK(loop_new(&f->loop, NULL, &err), &err);
     EXPECT_OK(http_server_new(&f->s, f->loop, &o, &err), &err);
     if (tls) {
         make_pki(f);
         struct tls_ctx_opts t = { .server = true, .cert_pem = all(&f->cert), .key_pem = all(&f->key),
-                                  .ca_pem = all(&f->ca), .alpn = alpn, .want_peer = true };
+                                  .ca_pem = all(&f->ca), .alpn = alpn + o.no_http2,
+                                  .want_peer = true };
 
         EXPECT_OK(tls_ctx_new(&f->tls, &t, &err), &err);
     }
@@ -131,6 +138,11 @@ static struct fix *fix_new(bool tls)
     snprintf(f->url, sizeof(f->url), "%s://127.0.0.1:%u", tls ? "https" : "http", http_server_port(f->s));
     new_client(f, (struct http_client_opts){ .ca_pem = all(&f->ca), .token = "secret" });
     return f;
+}
+
+static struct fix *fix_new(bool tls)
+{
+    return fix_serving(tls, (struct http_server_opts){ 0 });
 }
 
 static void fix_free(struct fix *f)
@@ -531,5 +543,241 @@ TEST(fetch)
     loop_thread_join(t);
     if (f->held)
         http_stream_end(f->held);
+    fix_free(f);
+}
+
+/* --- HTTP/2: many calls on one connection */
+
+static struct fix *fix_shared(struct http_server_opts o)
+{
+    struct fix *f = fix_serving(true, o);
+
+    new_client(f, (struct http_client_opts){ .ca_pem = all(&f->ca), .cert_pem = all(&f->cert),
+                                             .key_pem = all(&f->key), .token = "secret",
+                                             .http2 = true });
+    return f;
+}
+
+static void many(struct fix *f, int n, const char *url)
+{
+    struct http_call_opts o = { .url = url, .on_end = on_end, .collect = true, .ctx = f };
+    struct http_call *c;
+    struct err err = ERR_INIT;
+
+    buf_clear(&f->got);
+    f->ends = 0;
+    for (int i = 0; i < n; i++)
+        EXPECT_OK(http_client_call(&c, f->c, &o, &err), &err);
+    for (int i = 0; i < 2000 && f->ends < n; i++)
+        loop_step(f->loop, 5);
+    EXPECT_EQ(f->ends, n);
+}
+
+TEST(shared_by_all_calls)
+{
+    struct fix *f = fix_shared((struct http_server_opts){ 0 });
+
+    many(f, 40, "/x");
+    EXPECT_EQ(f->code, 0);
+    EXPECT_STR(f->auth, "Bearer secret");
+    EXPECT_STR(f->peer, "node-1");
+    start(f, (struct http_call_opts){ .method = "POST", .url = "/p?q=1", .body = SLICE("data"),
+                                      .type = "x/y" });
+    run(f);
+    EXPECT_EQ(f->status, 200);
+    EXPECT_STR(got(f), "POST /p?q=1 data");
+    start(f, (struct http_call_opts){ .url = "/to", .redirects = 1 });
+    run(f);
+    EXPECT_STR(got(f), "GET /final?x=1 ");
+    EXPECT_EQ(http_server_stats(f->s).conns_total, 1);
+    fix_free(f);
+}
+
+TEST(shared_waits_for_streams)
+{
+    struct fix *f = fix_shared((struct http_server_opts){ .streams_max = 3 });
+
+    new_client(f, (struct http_client_opts){ .ca_pem = all(&f->ca), .http2 = true,
+                                             .conns_max = 1 });
+    many(f, 1, "/x");                        /* the server's limit is known from here on */
+    many(f, 20, "/x");
+    EXPECT_EQ(f->code, 0);
+    EXPECT_EQ(http_server_stats(f->s).conns_total, 1);
+    fix_free(f);
+}
+
+TEST(shared_streams_are_apart)
+{
+    struct fix *f = fix_shared((struct http_server_opts){ 0 });
+    struct http_call *stream;
+    struct http_req *held;
+
+    start(f, (struct http_call_opts){ .url = "/stream" });
+    stream = f->call;
+    settle(f);
+    EXPECT_STR(got(f), "one");
+    held = f->held;
+    many(f, 5, "/x");
+    http_call_cancel(stream);
+    settle(f);
+    EXPECT(http_req_is_gone(held));
+    http_stream_end(held);
+    f->cancel_in_head = true;
+    start(f, (struct http_call_opts){ .url = "/stream" });
+    settle(f);
+    EXPECT_EQ(f->heads, 1);
+    http_stream_end(f->held);
+    f->cancel_in_head = false;
+    f->cancel_in_data = true;
+    start(f, (struct http_call_opts){ .url = "/stream" });
+    settle(f);
+    EXPECT_STR(got(f), "one");
+    http_stream_end(f->held);
+    f->cancel_in_data = false;
+    start(f, (struct http_call_opts){ .url = "/stream" });
+    settle(f);
+    http_abort(f->held);
+    run(f);
+    EXPECT_EQ(f->code, ERR_UNAVAILABLE);
+    start(f, (struct http_call_opts){ .url = "/hold", .timeout_ms = 30 });
+    run(f);
+    EXPECT_EQ(f->code, ERR_TIMEOUT);
+    settle(f);
+    http_respond(f->held, &(struct http_answer){ .status = 200 });
+    many(f, 5, "/x");
+    EXPECT_EQ(f->code, 0);
+    EXPECT_EQ(http_server_stats(f->s).conns_total, 1);
+    fix_free(f);
+}
+
+/* More than a window each way; while paused no more than a window comes. */
+TEST(shared_big_and_paused)
+{
+    struct fix *f = fix_shared((struct http_server_opts){ 0 });
+    size_t len = 2900000, before;
+    char *p = mem_alloc(len);
+
+    memset(p, 'z', len);
+    start(f, (struct http_call_opts){ .method = "PUT", .url = "/hold", .body = { p, len } });
+    for (int i = 0; i < 5000 && !f->held; i++)
+        loop_step(f->loop, 5);
+    EXPECT(f->held);
+    EXPECT_MEM(f->held->body.p, p, len);
+    http_call_pause(f->call, true);
+    http_respond(f->held, &(struct http_answer){ .status = 200, .body = p, .len = len });
+    settle(f);
+    before = f->got.len;
+    settle(f);
+    EXPECT_EQ(f->got.len, before);
+    EXPECT(before < len / 2);
+    http_call_pause(f->call, false);
+    run(f);
+    EXPECT_EQ(f->got.len, len);
+    EXPECT_MEM(f->got.p, p, len);
+    mem_free(p);
+    fix_free(f);
+}
+
+TEST(shared_head_too_long)
+{
+    struct fix *f = fix_shared((struct http_server_opts){ 0 });
+
+    start(f, (struct http_call_opts){ .url = "/big-head" });
+    run(f);
+    EXPECT_EQ(f->code, ERR_QUOTA);
+    EXPECT_EQ(f->heads, 0);
+    many(f, 3, "/x");
+    EXPECT_EQ(f->code, 0);
+    EXPECT_EQ(http_server_stats(f->s).conns_total, 1);
+    fix_free(f);
+}
+
+TEST(server_of_http1_gives_each_call_its_own)
+{
+    struct fix *f = fix_shared((struct http_server_opts){ .no_http2 = true });
+
+    many(f, 5, "/x");
+    EXPECT_EQ(f->code, 0);
+    EXPECT(http_server_stats(f->s).conns_total > 1);
+    fix_free(f);
+}
+
+TEST(shared_server_goes)
+{
+    struct fix *f = fix_shared((struct http_server_opts){ 0 });
+    struct http_server_opts o = { .on_request = on_request, .ctx = f };
+    struct err err = ERR_INIT;
+    uint16_t port = http_server_port(f->s);
+
+    many(f, 3, "/x");
+    http_server_free(f->s);
+    EXPECT_OK(http_server_new(&f->s, f->loop, &o, &err), &err);
+    EXPECT_OK(http_server_listen(f->s, "127.0.0.1", port, f->tls, &err), &err);
+    many(f, 3, "/y");                        /* before the client sees the end */
+    EXPECT_EQ(f->code, 0);
+    start(f, (struct http_call_opts){ .url = "/stream" });
+    settle(f);
+    f->s = http_server_free(f->s);
+    run(f);
+    EXPECT_EQ(f->code, ERR_UNAVAILABLE);
+    http_stream_end(f->held);
+    many(f, 10, "/z");                       /* nobody listens: all hear it, none waits */
+    EXPECT_EQ(f->code, ERR_SYSTEM);
+    fix_free(f);
+}
+
+/* A server that stops lets running calls end; new ones go to who comes after it. */
+TEST(shared_goaway)
+{
+    struct fix *f = fix_shared((struct http_server_opts){ 0 });
+    struct http_server_opts o = { .on_request = on_request, .ctx = f };
+    struct http_server *old = f->s;
+    struct err err = ERR_INIT;
+    uint16_t port = http_server_port(f->s);
+    struct http_req *held;
+
+    start(f, (struct http_call_opts){ .url = "/hold", .collect = true });
+    for (int i = 0; i < 1000 && !f->held; i++)
+        loop_step(f->loop, 5);
+    held = f->held;
+    http_server_stop(old, 5000, NULL, NULL);
+    settle(f);
+    EXPECT_OK(http_server_new(&f->s, f->loop, &o, &err), &err);
+    EXPECT_OK(http_server_listen(f->s, "127.0.0.1", port, f->tls, &err), &err);
+    many(f, 3, "/y");
+    EXPECT_EQ(f->code, 0);
+    f->ends = 0;
+    http_respond(held, &(struct http_answer){ .status = 200, .body = "late", .len = 4 });
+    run(f);
+    EXPECT_EQ(f->code, 0);
+    EXPECT(strstr(got(f), "late"));
+    settle(f);
+    EXPECT_EQ(http_server_stats(old).conns, 0);
+    http_server_free(old);
+    fix_free(f);
+}
+
+TEST(shared_reload_and_upgrade)
+{
+    struct fix *f = fix_shared((struct http_server_opts){ 0 });
+    struct http_field fields[] = { { "Connection", "Upgrade" }, { "Upgrade", "echo" } };
+    struct http_client_opts o = { .ca_pem = all(&f->ca) };
+    struct err err = ERR_INIT;
+
+    many(f, 3, "/x");
+    EXPECT_STR(f->peer, "node-1");
+    EXPECT_OK(http_client_reload(f->c, &o, &err), &err);
+    many(f, 3, "/x");
+    EXPECT_STR(f->peer, "");
+    settle(f);
+    EXPECT_EQ(http_server_stats(f->s).conns_total, 2);
+    EXPECT_EQ(http_server_stats(f->s).conns, 1);
+    start(f, (struct http_call_opts){ .url = "/upgrade", .fields = fields, .n_fields = 2,
+                                      .upgrade = true });
+    settle(f);
+    EXPECT(f->raw);
+    EXPECT_EQ(http_server_stats(f->s).conns_total, 3);
+    f->raw = http_raw_free(f->raw);
+    settle(f);
     fix_free(f);
 }
