@@ -10,7 +10,7 @@
 
 #include "core/base/check.h"
 #include "core/crypto/crypto.h"
-#include "runtime/image/image_confine.h"
+#include "runtime/confine/confine.h"
 #include "runtime/image/image_fetch.h"
 #include "runtime/image/image_pull.h"
 
@@ -409,6 +409,16 @@ static int registry_blobs(struct registry *r, struct err *err)
 
 /* --- */
 
+static int registry_confine(struct err *err)
+{
+    struct confine_opts o = {
+        .role = CONFINE_PULL,
+        .places = { [CONFINE_RESOLV] = "/etc/resolv.conf", [CONFINE_HOSTS] = "/etc/hosts" },
+    };
+
+    return confine_apply(&o, err);
+}
+
 static int registry_run(struct registry *r, struct err *err)
 {
     int fds[4], n = -1;
@@ -422,7 +432,7 @@ static int registry_run(struct registry *r, struct err *err)
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
         fds[i] = imsg_take_fd(&m, i);
     imsg_deinit(&m);
-    if (image_confine_user(true, err) < 0 || crypto_init(err) < 0 ||
+    if (registry_confine(err) < 0 || crypto_init(err) < 0 ||
         registry_read_plan(r, fds[0], err) < 0)
         return -1;
     check(r->endpoints.n > 0 && r->ask.endpoint < r->endpoints.n);

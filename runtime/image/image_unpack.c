@@ -1,18 +1,19 @@
-/* image_unpack.c -- the child `unpack`: reads what strangers made, inside of what image_confine.c
+/* image_unpack.c -- the child `unpack`: reads what strangers made, inside of what runtime/confine
  * leaves it. One order, one answer, then it ends. */
 #include "runtime/image/image_unpack.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
 #include "core/base/str.h"
+#include "runtime/confine/confine.h"
 #include "runtime/image/image.h"
 #include "runtime/image/image_apply.h"
-#include "runtime/image/image_confine.h"
 #include "runtime/image/image_inflate.h"
 
 #define UNPACK_COPY_BYTES (256u << 10)
@@ -83,6 +84,14 @@ static int unpack_next(const struct image_tar_entry **e, struct unpack *u, struc
 
 /* --- a layer */
 
+static int unpack_confine_tree(int *root, struct err *err)
+{
+    struct confine_opts o = { .role = CONFINE_UNPACK, .root = root };
+
+    umask(0);
+    return confine_apply(&o, err);
+}
+
 static int unpack_opaque(void *ctx, const char *path, struct err *err)
 {
     (void)ctx;
@@ -99,7 +108,7 @@ static int unpack_layer(struct unpack *u, int fds[2], struct err *err)
     const struct image_tar_entry *e;
     int r;
 
-    if (image_confine_tree(&fds[1], err) < 0 || unpack_open(u, fds[0], err) < 0)
+    if (unpack_confine_tree(&fds[1], err) < 0 || unpack_open(u, fds[0], err) < 0)
         return -1;
     o.root = fds[1];
     a = image_apply_new(&o);
@@ -114,12 +123,19 @@ static int unpack_layer(struct unpack *u, int fds[2], struct err *err)
 
 /* --- archives */
 
+static int unpack_confine(struct err *err)
+{
+    struct confine_opts o = { .role = CONFINE_LIST };
+
+    return confine_apply(&o, err);
+}
+
 static int unpack_plain(struct unpack *u, int fds[2], struct err *err)
 {
     _cleanup_(mem_freep) char *block = mem_alloc(UNPACK_COPY_BYTES);
     ssize_t n;
 
-    if (image_confine_user(false, err) < 0 || unpack_open(u, fds[0], err) < 0)
+    if (unpack_confine(err) < 0 || unpack_open(u, fds[0], err) < 0)
         return -1;
     if (u->done.was_plain)
         return 0;
@@ -151,7 +167,7 @@ static int unpack_list(struct unpack *u, int fds[2], struct err *err)
     const struct image_tar_entry *e;
     int r;
 
-    if (image_confine_user(false, err) < 0 || unpack_open(u, fds[0], err) < 0)
+    if (unpack_confine(err) < 0 || unpack_open(u, fds[0], err) < 0)
         return -1;
     if (!u->done.was_plain)
         return err_set(err, ERR_CORRUPT, "compressed twice");

@@ -2,9 +2,9 @@
 #ifndef RUNTIME_OCI_OCI_CHILD_H
 #define RUNTIME_OCI_OCI_CHILD_H
 
-#include <linux/filter.h>
 #include <stdbool.h>
 
+#include "runtime/confine/confine_filter.h"
 #include "runtime/oci/oci.h"
 
 /* --- oci_path.c: paths inside a root directory that a container may have written to */
@@ -46,15 +46,11 @@ int oci_user_find(struct oci_user *out, int root, const struct oci_plan *p, stru
 int oci_caps_become(const struct oci_plan *p, const struct oci_user *u, struct err *err);
 
 /* --- seccomp_rules.c, seccomp_program.c: the default profile */
-#define SECCOMP_PROGRAM_MAX 2048
 enum seccomp_rule { SECCOMP_DENY, SECCOMP_ALLOW, SECCOMP_NOSYS, SECCOMP_PERSONALITY, SECCOMP_CLONE,
                     SECCOMP_SOCKET, SECCOMP_RULE_MAX };
-struct seccomp_range { uint32_t from, to; enum seccomp_rule rule; };   /* both included, sorted, none missing */
 /* Ranges over all system call numbers for a process with these capabilities. */
-#define SECCOMP_RANGES_MAX 512
-size_t seccomp_rules(struct seccomp_range out[SECCOMP_RANGES_MAX], uint64_t caps);
-/* The same as a program: a balanced tree of comparisons. Returns its length. */
-size_t seccomp_program(struct sock_filter out[SECCOMP_PROGRAM_MAX], uint64_t caps);
+size_t seccomp_rules(struct confine_range out[CONFINE_RANGES_MAX], uint64_t caps);
+void seccomp_program(struct confine_filter *out, uint64_t caps);
 int seccomp_install(uint64_t caps, struct err *err);
 
 /* --- oci_child.c: what runs after the clone; never returns */

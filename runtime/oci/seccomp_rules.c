@@ -2,13 +2,10 @@
  * Names are resolved by libseccomp, so the table is the same on every architecture; a call that an architecture
  * does not have is skipped. */
 #include <linux/capability.h>
-#include <seccomp.h>
 #include <stdlib.h>
 
 #include "core/base/check.h"
 #include "runtime/oci/oci_child.h"
-
-#define CALLS_MAX 512                    /* numbers are below this on all our architectures */
 
 #ifndef CAP_PERFMON
 #define CAP_PERFMON 38
@@ -103,26 +100,18 @@ static const char *const never[] = { "add_key", "io_uring_enter", "io_uring_regi
                                      "pivot_root", "request_key", "swapoff", "swapon",
                                      "userfaultfd", "vserver" };
 
-static int number_of(const char *name)
+static void set_rule(uint8_t rules[CONFINE_CALLS_MAX], const char *name, enum seccomp_rule rule)
 {
-    int nr = seccomp_syscall_resolve_name(name);
-
-    return nr >= 0 && nr < CALLS_MAX ? nr : -1;
-}
-
-static void set_rule(uint8_t rules[CALLS_MAX], const char *name, enum seccomp_rule rule)
-{
-    int nr = number_of(name);
+    int nr = confine_call(name);
 
     if (nr >= 0)
         rules[nr] = (uint8_t)rule;
 }
 
-size_t seccomp_rules(struct seccomp_range out[SECCOMP_RANGES_MAX], uint64_t caps)
+size_t seccomp_rules(struct confine_range out[CONFINE_RANGES_MAX], uint64_t caps)
 {
     bool admin = caps >> CAP_SYS_ADMIN & 1;
-    uint8_t rules[CALLS_MAX];
-    size_t n = 0;
+    uint8_t rules[CONFINE_CALLS_MAX];
 
     /* Unknown calls do not exist here, so that programs try the older way; known and refused ones say EPERM. */
     memset(rules, SECCOMP_NOSYS, sizeof(rules));
@@ -141,17 +130,5 @@ size_t seccomp_rules(struct seccomp_range out[SECCOMP_RANGES_MAX], uint64_t caps
         set_rule(rules, "clone", SECCOMP_CLONE);
         set_rule(rules, "clone3", SECCOMP_NOSYS);       /* its flags lie in memory: no filter can see them */
     }
-    for (uint32_t nr = 0; nr < CALLS_MAX; nr++) {
-        if (n > 0 && out[n - 1].rule == (enum seccomp_rule)rules[nr]) {
-            out[n - 1].to = nr;
-            continue;
-        }
-        check(n < SECCOMP_RANGES_MAX);
-        out[n++] = (struct seccomp_range){ nr, nr, (enum seccomp_rule)rules[nr] };
-    }
-    if (out[n - 1].rule == SECCOMP_NOSYS)
-        out[n - 1].to = UINT32_MAX;
-    else
-        out[n++] = (struct seccomp_range){ CALLS_MAX, UINT32_MAX, SECCOMP_NOSYS };
-    return n;
+    return confine_ranges(out, rules, SECCOMP_NOSYS);
 }

@@ -1,54 +1,23 @@
 /* The filter is run here, instruction by instruction, and compared with the rules it was made from. */
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sys/syscall.h>
 
 #include "runtime/oci/oci_child.h"
+#include "tests/fake/fake_bpf.h"
 #include "tests/harness/test.h"
 
-#if defined(__x86_64__)
-#define NATIVE AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define NATIVE AUDIT_ARCH_AARCH64
-#else
-#define NATIVE AUDIT_ARCH_ARM
-#endif
+#define NATIVE FAKE_BPF_NATIVE
 
 static unsigned steps_most;
 
-static uint32_t run(const struct sock_filter *code, size_t len, const struct seccomp_data *d)
-{
-    uint32_t acc = 0;
-    unsigned steps = 0;
-
-    for (size_t pc = 0; pc < len; pc++, steps++) {
-        const struct sock_filter *i = &code[pc];
-
-        switch (i->code) {
-        case BPF_LD | BPF_W | BPF_ABS: memcpy(&acc, (const char *)d + i->k, 4); break;
-        case BPF_JMP | BPF_JA: pc += i->k; break;
-        case BPF_JMP | BPF_JEQ | BPF_K: pc += acc == i->k ? i->jt : i->jf; break;
-        case BPF_JMP | BPF_JGE | BPF_K: pc += acc >= i->k ? i->jt : i->jf; break;
-        case BPF_JMP | BPF_JSET | BPF_K: pc += acc & i->k ? i->jt : i->jf; break;
-        case BPF_RET | BPF_K:
-            steps_most = steps > steps_most ? steps : steps_most;
-            return i->k;
-        default: test_fail(__FILE__, __LINE__, "instruction %x", i->code);
-        }
-    }
-    test_fail(__FILE__, __LINE__, "ran off the end");
-}
-
 static uint32_t ask(uint64_t caps, uint32_t arch, uint32_t nr, uint64_t arg)
 {
-    struct sock_filter code[SECCOMP_PROGRAM_MAX];
-    size_t len = seccomp_program(code, caps);
+    struct confine_filter f;
     struct seccomp_data d = { .nr = (int)nr, .arch = arch, .args = { arg } };
 
-    return run(code, len, &d);
+    seccomp_program(&f, caps);
+    return fake_bpf(f.v, f.len, &d, &steps_most);
 }
 
 TEST(tree_says_what_the_rules_say)
@@ -61,10 +30,11 @@ TEST(tree_says_what_the_rules_say)
     uint64_t sets[] = { 0, plan_caps_default(), plan_caps_all() };
 
     for (size_t s = 0; s < ARRAY_LEN(sets); s++) {
-        struct seccomp_range r[SECCOMP_RANGES_MAX];
-        struct sock_filter code[SECCOMP_PROGRAM_MAX];
-        size_t n = seccomp_rules(r, sets[s]), len = seccomp_program(code, sets[s]);
+        struct confine_range r[CONFINE_RANGES_MAX];
+        struct confine_filter f;
+        size_t n = seccomp_rules(r, sets[s]);
 
+        seccomp_program(&f, sets[s]);
         EXPECT_EQ(r[0].from, 0);
         EXPECT_EQ(r[n - 1].to, UINT32_MAX);
         for (size_t i = 0; i < n; i++) {
@@ -72,9 +42,9 @@ TEST(tree_says_what_the_rules_say)
 
             EXPECT(i == 0 || (r[i].from == r[i - 1].to + 1 && r[i].rule != r[i - 1].rule));
             d.nr = (int)r[i].from;
-            EXPECT_EQ(run(code, len, &d), answer[r[i].rule]);
+            EXPECT_EQ(fake_bpf(f.v, f.len, &d, &steps_most), answer[r[i].rule]);
             d.nr = (int)r[i].to;
-            EXPECT_EQ(run(code, len, &d), answer[r[i].rule]);
+            EXPECT_EQ(fake_bpf(f.v, f.len, &d, &steps_most), answer[r[i].rule]);
         }
     }
     EXPECT(steps_most < 32);
