@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cmd/notify.h"
+#include "cmd/refusals.h"
 #include "core/base/check.h"
 #include "core/base/fd.h"
 #include "core/base/log.h"
@@ -26,6 +27,7 @@ struct parent_role {
     enum role_id id;
     bool wanted, ready;
     struct child *child;
+    struct refusals *refusals;
     struct loop_timer again;
     int64_t wait_ms, started_ms;
     int fds[PARENT_FDS];                 /* given to it and its successors */
@@ -93,6 +95,7 @@ static void on_exit_role(struct child *c, int status, int sig, void *ctx)
     struct parent *p = pr->parent;
 
     pr->child = child_free(c);
+    pr->refusals = refusals_free(pr->refusals);
     pr->ready = false;
     if (p->stopping) {
         if (status != 0)
@@ -101,8 +104,9 @@ static void on_exit_role(struct child *c, int status, int sig, void *ctx)
         return;
     }
     role_again(pr);
-    log_error("role ended", "which=%s status=%d signal=%d restart_ms=%lld", role_rows[pr->id].verb,
-              status, sig, (long long)pr->wait_ms);
+    log_error("role ended", "which=%s status=%d signal=%d restart_ms=%lld%s",
+              role_rows[pr->id].verb, status, sig, (long long)pr->wait_ms,
+              sig == SIGSYS ? " why=\"a system call that nobody needs\"" : "");
 }
 
 static void on_role_msg(struct child *c, struct imsg *m, void *ctx)
@@ -110,6 +114,8 @@ static void on_role_msg(struct child *c, struct imsg *m, void *ctx)
     struct parent_role *pr = ctx;
 
     (void)c;
+    if (m->type == ROLE_REFUSALS && m->n_fds == 1 && !pr->refusals)
+        pr->refusals = refusals_new(pr->parent->loop, imsg_take_fd(m, 0), role_rows[pr->id].verb);
     if (m->type != ROLE_READY)
         return;
     pr->ready = true;
@@ -143,6 +149,7 @@ static void role_start(struct parent_role *pr)
         return;
     log_error("role not started", "which=%s error=%s", role_rows[pr->id].verb, err.msg);
     pr->child = child_free(pr->child);
+    pr->refusals = refusals_free(pr->refusals);
     role_again(pr);
 }
 
@@ -282,6 +289,7 @@ struct parent *parent_free(struct parent *p)
     for (size_t i = 0; i < ROLE_MAX; i++) {
         loop_timer_del(&p->roles[i].again);
         child_free(p->roles[i].child);
+        refusals_free(p->roles[i].refusals);
     }
     loop_free(p->loop);
     fd_close(p->signals);

@@ -10,9 +10,10 @@
 #include "cmd/data_dir.h"
 #include "cmd/kubeconfig.h"
 #include "cmd/listen.h"
-#include "cmd/role.h"
+#include "core/base/env.h"
 #include "core/base/fd.h"
 #include "net/dns/dns.h"
+#include "runtime/confine/confine.h"
 
 static int make_dir(const char *path, const char *flag, struct err *err)
 {
@@ -40,7 +41,7 @@ static int make_dirs(const struct config *c, struct err *err)
     return data_dir_open(c->data_dir, &data_dir_ours, err);
 }
 
-/* A user namespace may not know the user: the role stays who it is then (role.c). */
+/* A user namespace may not know the user: the role stays who it is then (confine.c). */
 static int give(int dir, const char *name, uid_t uid, struct err *err)
 {
     if (fchownat(dir, name, uid, uid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0)
@@ -68,7 +69,7 @@ static int make_store(const struct config *c, struct err *err)
     if (dir < 0 || fchmod(dir, 0700) < 0)
         return err_sys(err, "%s", path);
     for (size_t i = 0; geteuid() == 0 && i < ARRAY_LEN(files); i++)
-        if (give(dir, files[i], role_uid(), err) < 0)
+        if (give(dir, files[i], confine_uid(CONFINE_CONTROL), err) < 0)
             return -1;
     return 0;
 }

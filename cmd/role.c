@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <linux/capability.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,7 +11,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cmd/selfstat.h"
@@ -21,94 +18,52 @@
 #include "core/base/fd.h"
 #include "core/base/log.h"
 
-#define PASSWD_BYTES_MAX (4u << 20)
-#define CAPS_MAX 63
 #define FILES_MAX 65536                  /* open files of a role, where the hard limit allows it */
 #define TRIM_MS 20000                    /* how often freed memory is looked at */
 #define TRIM_BYTES (1u << 20)            /* so much of it goes back to the kernel */
 
-/* The leak checker looks at the process through /proc and ptrace, which the last rights forbid. */
-#if defined(__SANITIZE_ADDRESS__)
-#define ROLE_SANITIZED 1
-#else
-#define ROLE_SANITIZED 0
-#endif
-
 const struct role_row role_rows[ROLE_MAX] = {
-    [ROLE_CONTROL] = { "control", true, true, role_control_open, role_control_start,
+    [ROLE_CONTROL] = { "control", CONFINE_CONTROL, role_control_open, role_control_start,
                        role_control_stop, role_control_release },
-    [ROLE_NODE] = { "node", false, false, NULL, role_node_start, role_node_stop,
+    [ROLE_NODE] = { "node", CONFINE_NODE, NULL, role_node_start, role_node_stop,
                     role_node_release },
-    [ROLE_DNS] = { "dns", true, false, NULL, role_dns_start, role_dns_stop, role_dns_release },
+    [ROLE_DNS] = { "dns", CONFINE_DNS, NULL, role_dns_start, role_dns_stop, role_dns_release },
 };
 
 /* --- rights */
 
-unsigned role_uid(void)
+static int tell_refusals(int fd, struct err *err)
 {
-    _cleanup_buf_ struct buf text = BUF_INIT;
-    struct slice rest, line, field;
-
-    if (fd_read_file(&text, AT_FDCWD, "/etc/passwd", PASSWD_BYTES_MAX, NULL) < 0)
-        return ROLE_UID;
-    rest = (struct slice){ text.p, text.len };
-    while (slice_split(&rest, '\n', &line)) {
-        long uid;
-
-        if (!slice_split(&line, ':', &field) || !slice_is(field, "inro"))
-            continue;
-        if (slice_split(&line, ':', &field) && slice_split(&line, ':', &field) && field.len &&
-            (uid = strtol(field.p, NULL, 10)) > 0)
-            return (unsigned)uid;
-    }
-    return ROLE_UID;
+    return fd < 0 ? 0 : imsg_send(IMSG_FD, ROLE_REFUSALS, NULL, 0, &fd, 1, err);
 }
 
-static int rights_drop_caps(struct err *err)
+/* What the table says of this role (runtime/confine). */
+static int give_up_rights(struct role *r, struct err *err)
 {
-    struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-    struct __user_cap_data_struct none[2] = { 0 };
+    struct arena *a = r->config->a;
+    const char *data_dir = r->config->data_dir;
+    _cleanup_fd_ int root = -1, refusals = -1;
+    struct confine_opts o = {
+        .role = r->row->confined, .root = &root, .refusals = &refusals,
+        .ports = { [CONFINE_API] = (uint16_t)r->config->https_listen_port },
+        .places = {
+            [CONFINE_STORE] = arena_printf(a, "%s/db", r->root),
+            [CONFINE_PLUGINS] = arena_printf(a, "%s/plugins", data_dir),
+            [CONFINE_SLICE] = arena_printf(a, "%s/agent", data_dir),
+            [CONFINE_RESOLV] = r->config->resolv_conf, [CONFINE_HOSTS] = "/etc/hosts",
+        },
+    };
+    int changed;
 
-    if (syscall(SYS_capset, &head, none) < 0)
-        return err_sys(err, "drop capabilities");
-    return 0;
-}
-
-/* A user namespace may not know the user: the role then stays who it is, without capabilities. */
-static int rights_change_user(struct err *err)
-{
-    uid_t uid = role_uid();
-
-    for (int cap = 0; cap <= CAPS_MAX; cap++)
-        (void)prctl(PR_CAPBSET_DROP, cap);      /* past the last one: fine */
-    if (setgroups(0, NULL) < 0 && errno != EPERM)
-        return err_sys(err, "drop groups");
-    if (setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0) {
-        if (errno != EINVAL && errno != EPERM)
-            return err_sys(err, "become user %u", uid);
-        log_warn("staying root", "user=%u error=%s", uid, strerror(errno));
-    }
-    return 0;
-}
-
-static int rights_reduce(struct role *r, struct err *err)
-{
-    const struct role_row *row = r->row;
-
-    if (row->rooted && geteuid() == 0 && !ROLE_SANITIZED) {
-        if (chdir(r->root) < 0 || chroot(".") < 0)
-            return err_sys(err, "enter %s", r->root);
-        r->root = "";
-    }
-    if (!row->plain)
-        return 0;
-    if (geteuid() == 0 && rights_change_user(err) < 0)
+    root = open(r->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0 && r->row->confined == CONFINE_CONTROL)
+        return err_sys(err, "open %s", r->root);
+    changed = confine_apply(&o, err);
+    if (changed < 0)
         return -1;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return err_sys(err, "no new privileges");
-    if (ROLE_SANITIZED)
-        (void)prctl(PR_SET_DUMPABLE, 1);
-    return rights_drop_caps(err);
+    if (changed)
+        r->root = "";
+    return tell_refusals(refusals, err);
 }
 
 /* --- from the parent */
@@ -234,14 +189,13 @@ static int start(struct role *r, struct err *err)
     if (r->signals < 0)
         return err_sys(err, "signals");
     r->selfstat = selfstat_new();
-    if (take_lock(r, err) < 0 || (r->row->open && r->row->open(r, err) < 0) ||
-        rights_reduce(r, err) < 0 || loop_new(&r->loop, env_real(),
-                                                                       err) < 0)
-        return -1;
     /* An end by the parent's death would lose what is not written yet: its socket tells us
      * instead. */
     if (prctl(PR_SET_PDEATHSIG, 0) < 0)
         return err_sys(err, "death signal");
+    if (take_lock(r, err) < 0 || (r->row->open && r->row->open(r, err) < 0) ||
+        give_up_rights(r, err) < 0 || loop_new(&r->loop, env_real(), err) < 0)
+        return -1;
     if (loop_io_add(r->loop, &r->on_parent, IMSG_FD, LOOP_READ, on_parent, err) < 0 ||
         loop_io_add(r->loop, &r->on_signal, r->signals, LOOP_READ, on_signal, err) < 0)
         return -1;

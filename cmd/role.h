@@ -4,7 +4,8 @@
  *   parent                         role
  *   child_start "control" -------> role_main: waits
  *   ROLE_CONFIG, ROLE_PEM... ----> kept
- *   ROLE_GO ---------------------> lock (the former one has gone), rights, start
+ *   ROLE_GO ---------------------> lock (the former one has gone), rights given up, start
+ *   refusals <------------------- ROLE_REFUSALS, where the kernel can tell
  *   ready <---------------------- ROLE_READY
  *   SIGTERM, or our end closes --> stop in reverse, exit 0
  *
@@ -18,12 +19,12 @@
 #include "core/base/str.h"
 #include "core/loop/imsg.h"
 #include "core/loop/loop.h"
+#include "runtime/confine/confine.h"
 
-/* of roles without rights, unless there is a user "inro" */
-#define ROLE_UID 64210
 #define ROLE_FD (IMSG_FD + 1)            /* the first descriptor given by the parent */
 
-enum { ROLE_CONFIG = IMSG_USER, ROLE_PEM, ROLE_GO, ROLE_READY, ROLE_STOP_PODS };
+enum { ROLE_CONFIG = IMSG_USER, ROLE_PEM, ROLE_GO, ROLE_READY, ROLE_STOP_PODS,
+       ROLE_REFUSALS };                  /* a descriptor for refusals.h */
 
 enum role_id { ROLE_CONTROL, ROLE_NODE, ROLE_DNS, ROLE_MAX };
 
@@ -51,8 +52,7 @@ struct role {
 
 struct role_row {
     const char *verb;
-    bool plain;                          /* runs as another user, without rights */
-    bool rooted;                         /* sees only <data-dir>/server */
+    enum confine_role confined;          /* the rights it keeps */
     int (*open)(struct role *r, struct err *err);    /* with all rights; or NULL */
     int (*start)(struct role *r, struct err *err);
     /* On the loop; the loop ends when the role calls loop_stop, at once or later. */
@@ -66,8 +66,6 @@ extern const struct role_row role_rows[ROLE_MAX];
 int role_main(int argc, char **argv);
 /* Tells the parent; once. */
 void role_ready(void);
-/* The user id that plain roles run as. */
-unsigned role_uid(void);
 struct slice role_pem(const struct role *r, enum role_pem id);
 
 int role_control_open(struct role *r, struct err *err);
