@@ -200,6 +200,7 @@ int http_raw_new(struct http_raw **out, struct loop *l, int fd, const struct htt
 #define HTTP_CALL_MS 30000                   /* from the call to the end of the answer's headers */
 #define HTTP_REDIRECTS_MAX 10
 #define HTTP_COLLECT_MAX (64u << 20)
+#define HTTP_DIAL_DIRECT (-2)                /* of a dial: connect as if there were none */
 
 struct http_client;
 struct http_call;
@@ -220,7 +221,7 @@ struct http_client_opts {
                                               * server speaks HTTP/2; upgrades have their own */
     unsigned conns_max;
     int64_t connect_ms, idle_ms;
-    /* gives a connected stream socket instead of connecting; may be NULL */
+    /* gives a connected stream socket instead of connecting, or HTTP_DIAL_DIRECT; may be NULL */
     int (*dial)(void *ctx, const char *host, uint16_t port, struct err *err);
     void *dial_ctx;
 };

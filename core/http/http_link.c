@@ -283,7 +283,7 @@ int http_link_new(struct http_origin *o, struct http_call *c, struct err *err)
     struct http_link *k = NEW(struct http_link);
     struct http_client_opts *co = &o->client->o;
     struct resolve_opts ro = { .host = o->url.host, .on_done = link_on_resolved, .ctx = k };
-    int fd;
+    int fd = HTTP_DIAL_DIRECT;
 
     k->origin = o;
     k->fd = -1;
@@ -294,15 +294,14 @@ int http_link_new(struct http_origin *o, struct http_call *c, struct err *err)
     o->n_conns++;
     http_parse_init(&k->parse, true, HTTP_HEAD_MAX, SIZE_MAX);
     loop_timer_set(o->client->loop, &k->timer, co->connect_ms, http_link_on_time);
-    if (co->dial) {
+    if (co->dial)
         fd = co->dial(co->dial_ctx, o->url.host, o->url.port, err);
-        if (fd >= 0) {
-            link_connected(k, fd);
-            return 0;
-        }
-    } else if (resolve_new(&k->resolve, o->client->loop, &ro, err) == 0) {
+    if (fd >= 0) {
+        link_connected(k, fd);
         return 0;
     }
+    if (fd == HTTP_DIAL_DIRECT && resolve_new(&k->resolve, o->client->loop, &ro, err) == 0)
+        return 0;
     c->conn = NULL;
     http_link_free(k);
     return -1;
