@@ -29,6 +29,21 @@ static struct client_http *http_of(struct client *c)
     return container_of(c, struct client_http, base);
 }
 
+/* --- is the server there? --- */
+
+static void client_http_on_wake(struct loop_timer *t)
+{
+    client_watch_http_wake(container_of(t, struct client_http, wake));
+}
+
+void client_http_heard(struct client_http *c, bool here)
+{
+    if (!here && !c->away_ms)
+        c->away_ms = loop_now_ms(c->base.loop);
+    if (here && c->away_ms && !loop_timer_is_set(&c->wake))
+        loop_timer_set(c->base.loop, &c->wake, 0, client_http_on_wake);
+}
+
 /* --- the answer --- */
 
 static void request_answer(struct request *q, struct client_result *r, struct object **o,
@@ -73,6 +88,7 @@ static void request_on_end(struct http_call *call, const struct err *why, void *
     void *done_ctx = q->ctx;
 
     (void)call;
+    client_http_heard(q->client, !why);
     if (why)
         r.message = why->msg;
     else
@@ -162,6 +178,7 @@ static struct client *client_http_free(struct client *base)
 {
     struct client_http *c = http_of(base);
 
+    loop_timer_del(&c->wake);
     client_watch_http_drop(c);
     list_each(q, &c->reqs, struct request, link) {
         http_call_cancel(q->call);

@@ -1,6 +1,7 @@
 /* core/client/client_http.h -- client.h over HTTPS: how everyone outside the control role sees the
  * cluster.
  *
+ * The server was out of reach: the first answer to anything wakes all watches.
  * A watch lists in pages, then follows from the list's resourceVersion: it resumes where it was
  * after every interruption, keeps its place by bookmarks, lists anew when the server says that its
  * place is too old (410), and backs off with jitter when the server is away.
@@ -20,7 +21,8 @@
 /* a watch is renewed after this and up to twice this */
 #define CLIENT_HTTP_WATCH_S 300
 #define CLIENT_HTTP_BACKOFF_MIN_MS 200
-#define CLIENT_HTTP_BACKOFF_MAX_MS 30000
+#define CLIENT_HTTP_BACKOFF_MAX_MS 10000
+#define CLIENT_HTTP_WAKE_MS 500              /* woken ones spread over this */
 
 struct client_http_opts {
     const char *name;                        /* field manager; copied */

@@ -9,12 +9,21 @@ struct client_http {
     char *name;
     struct http_client *http;
     struct list reqs, watches;
+    struct loop_timer wake;
+    int64_t away_ms;                         /* since when nothing answers; 0: it does */
 };
+
+/* client_http.c: an answer came, or a connection failed. After a time without any, the first answer
+ * wakes the watches. */
+void client_http_heard(struct client_http *c, bool here);
 
 /* client_watch_http.c */
 int client_watch_http_new(struct client *c, struct client_watch **out,
                           const struct client_watch_opts *o, struct err *err);
 struct client_watch *client_watch_http_free(struct client_watch *w);
+/* The server is back: those that wait for their next try make it soon, and those that follow over
+ * a connection from before follow anew. */
+void client_watch_http_wake(struct client_http *c);
 /* The client goes: so do its watches, without a word. */
 void client_watch_http_drop(struct client_http *c);
 

@@ -89,17 +89,23 @@ static void watch_on_time(struct loop_timer *t)
     watch_go(container_of(t, struct watch, timer));
 }
 
+static uint32_t watch_chance(const struct watch *w, int64_t below)
+{
+    uint32_t chance;
+
+    env_random(loop_env(w->client->base.loop), &chance, sizeof(chance));
+    return chance % (uint32_t)below;
+}
+
 /* Again after the back-off: half of it sure, half of it by chance. */
 static void watch_retry(struct watch *w)
 {
-    uint32_t chance;
 
     w->backoff_ms = w->backoff_ms ? w->backoff_ms * 2 : CLIENT_HTTP_BACKOFF_MIN_MS;
     if (w->backoff_ms > CLIENT_HTTP_BACKOFF_MAX_MS)
         w->backoff_ms = CLIENT_HTTP_BACKOFF_MAX_MS;
-    env_random(loop_env(w->client->base.loop), &chance, sizeof(chance));
     loop_timer_set(w->client->base.loop, &w->timer,
-                   w->backoff_ms / 2 + chance % (uint32_t)w->backoff_ms / 2, watch_on_time);
+                   w->backoff_ms / 2 + watch_chance(w, w->backoff_ms) / 2, watch_on_time);
 }
 
 static void watch_relist(struct watch *w)
@@ -189,6 +195,7 @@ static void watch_list_end(struct http_call *c, const struct err *why, void *ctx
     int status = http_call_status(c), rc = 0;
 
     w->call = NULL;
+    client_http_heard(w->client, !why);
     if (why || status != 200) {
         log_debug("list failed", "kind=%s status=%d err=\"%s\"", w->o.kind->resource, status,
                   why ? why->msg : "");
@@ -285,6 +292,7 @@ static void watch_on_data(struct http_call *c, const char *p, size_t len, void *
 
     if (http_call_status(c) != 200)
         return;
+    client_http_heard(w->client, true);
     buf_add(&w->line, p, len);
     w->busy++;
     while (rc == 0 && (end = memchr(w->line.p + at, '\n', w->line.len - at))) {
@@ -307,7 +315,8 @@ static void watch_on_end(struct http_call *c, const struct err *why, void *ctx)
     struct watch *w = ctx;
     int status = http_call_status(c);
 
-    (void)why;
+    if (why)
+        client_http_heard(w->client, false);
     if (status == 410)
         w->gone = true;
     else if (status && status != 200)
@@ -320,7 +329,6 @@ static void watch_on_end(struct http_call *c, const struct err *why, void *ctx)
 static void watch_url(struct watch *w, struct buf *url)
 {
     char number[16];
-    uint32_t chance;
 
     client_wire_path(url, w->o.kind, w->ns, NULL, NULL);
     if (w->state == WATCH_LIST) {
@@ -328,8 +336,8 @@ static void watch_url(struct watch *w, struct buf *url)
         client_wire_query(url, "limit", number);
         client_wire_query(url, "continue", w->token);
     } else {
-        env_random(loop_env(w->client->base.loop), &chance, sizeof(chance));
-        snprintf(number, sizeof(number), "%u", CLIENT_HTTP_WATCH_S + chance % CLIENT_HTTP_WATCH_S);
+        snprintf(number, sizeof(number), "%u",
+                 CLIENT_HTTP_WATCH_S + watch_chance(w, CLIENT_HTTP_WATCH_S));
         client_wire_query(url, "watch", "true");
         client_wire_query(url, "allowWatchBookmarks", "true");
         client_wire_query(url, "resourceVersion", w->rv);
@@ -384,4 +392,19 @@ int client_watch_http_new(struct client *c, struct client_watch **out,
     watch_go(w);
     *out = &w->base;
     return 0;
+}
+
+void client_watch_http_wake(struct client_http *c)
+{
+    list_each(w, &c->watches, struct watch, link) {
+        if (w->call && (w->state != WATCH_FOLLOW || w->since_ms >= c->away_ms))
+            continue;                        /* on its way */
+        if (w->call)
+            http_call_cancel(TAKE(w->call));
+        buf_deinit(&w->line);
+        w->backoff_ms = 0;
+        loop_timer_set(c->base.loop, &w->timer, watch_chance(w, CLIENT_HTTP_WAKE_MS),
+                       watch_on_time);
+    }
+    c->away_ms = 0;
 }

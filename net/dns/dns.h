@@ -48,7 +48,9 @@ struct dns_server_opts {
     const char *resolv_conf;             /* NULL: /etc/resolv.conf; read again when it changes */
     /* "10.0.0.2" or "10.0.0.2:5353", NULL-terminated: instead of resolv_conf */
     const char *const *upstreams;
-    bool pod_names;                      /* serve 10-42-0-5.ns.pod (needs a watch on pods) */
+    /* 10-42-0-5.ns.pod only while there is such a pod: needs all pods of the cluster. Else the
+     * answer is read off the name, as CoreDNS's `pods insecure` does. */
+    bool pod_names;
 };
 
 /* Two bound, listening, non-blocking sockets. The address need not be there yet (IP_FREEBIND). */

@@ -343,6 +343,8 @@ static int zone_new(struct dns_server *s, struct client *c, const struct dns_ser
     if (!s->zone)
         return -1;
     dns_wire_name(&s->domain, domain);
+    if (!o->pod_names)
+        dns_zone_trust_pod_names(s->zone);
     return watch_all(s, c, o->pod_names, err);
 }
 

@@ -424,6 +424,11 @@ struct dns_zone *dns_zone_new(const char *domain, uint32_t dns_ip, uint32_t seri
     return TAKE(z);
 }
 
+void dns_zone_trust_pod_names(struct dns_zone *z)
+{
+    z->any_pod = true;
+}
+
 struct dns_zone *dns_zone_free(struct dns_zone *z)
 {
     if (!z)

@@ -24,6 +24,9 @@ struct dns_zone *dns_zone_new(const char *domain, uint32_t dns_ip, uint32_t seri
 struct dns_zone *dns_zone_free(struct dns_zone *z);
 CLEANUP_DEFINE(struct dns_zone, dns_zone_free)
 
+/* Names of pods are answered without looking whether there is one. */
+void dns_zone_trust_pod_names(struct dns_zone *z);
+
 /* Objects as they are now. */
 void dns_zone_service(struct dns_zone *z, const struct object *o);
 void dns_zone_service_gone(struct dns_zone *z, const char *ns, const char *name);

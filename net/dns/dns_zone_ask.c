@@ -135,11 +135,12 @@ static enum found ask_pod(struct ask *k)
     if (k->n == 1)
         return FOUND_NAME;
     if (k->n == 2)
-        return map_get(k->z->pod_namespaces, k->label[0]) ? FOUND_NAME : FOUND_NONE;
+        return k->z->any_pod || map_get(k->z->pod_namespaces, k->label[0]) ? FOUND_NAME
+                                                                           : FOUND_NONE;
     if (k->n > 3 || !dashed_ip(&ip, k->label[0]))
         return FOUND_NONE;
     snprintf(key, sizeof(key), "%s/%u", k->label[1], ip);
-    if (!map_get(k->z->pod_ips, key))
+    if (!k->z->any_pod && !map_get(k->z->pod_ips, key))
         return FOUND_NONE;
     if (wants(k, DNS_A))
         add_a(k, DNS_ANSWER, &k->name, ip);

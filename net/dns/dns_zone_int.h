@@ -50,6 +50,7 @@ struct dns_zone {
     struct map *services;                /* "ns/name" -> struct zone_service */
     struct map *slices;                  /* "ns/slice name" -> struct zone_slice */
     struct map *namespaces;              /* "ns" -> how many Services */
+    bool any_pod;                        /* names of pods are true by themselves */
     struct map *pods;                    /* "ns/name" -> struct zone_pod */
     struct map *pod_ips;                 /* "ns/ip" -> how many pods */
     struct map *pod_namespaces;          /* "ns" -> how many pods */

@@ -39,7 +39,7 @@ struct node_object {
     char *trouble, *cidr;
     char *sent;                          /* what the API acknowledged, without times */
     char *sending;
-    int64_t sent_ms, begun_ms;
+    int64_t sent_ms, begun_ms, register_ms;
     bool registered, registering, status_busy, lease_busy, images_due, ready_sent;
     unsigned flying;                     /* requests whose answers still come */
     bool freed;
@@ -128,7 +128,7 @@ static void status_on_done(const struct client_result *r, void *ctx)
     n->sending = mem_free(n->sending);
     if (r->code == 404)
         register_soon(n, 0);
-    else
+    else if (r->code != 0)               /* a server out of reach is told once, by the client */
         log_warn("node status not written", "code=%d why=\"%s\"", r->code, r->message);
     status_soon(n, NODE_RETRY_MS);
 }
@@ -180,7 +180,7 @@ static void lease_on_done(const struct client_result *r, void *ctx)
     if (landed(n))
         return;
     n->lease_busy = false;
-    if (!client_ok(r))
+    if (!client_ok(r) && r->code != 0)
         log_warn("node lease not renewed", "code=%d why=\"%s\"", r->code, r->message);
     lease_next(n, client_ok(r) ? NODE_LEASE_MS : NODE_RETRY_MS);
 }
@@ -257,6 +257,7 @@ static void registered(struct node_object *n)
     bool first = !n->registered;
 
     n->registered = true;
+    n->register_ms = 0;
     status_soon(n, 0);
     if (!first)
         return;
@@ -275,7 +276,8 @@ static void on_taken_up(const struct client_result *r, void *ctx)
         registered(n);
         return;
     }
-    log_warn("node not taken up", "code=%d why=\"%s\"", r->code, r->message);
+    if (r->code != 0)
+        log_warn("node not taken up", "code=%d why=\"%s\"", r->code, r->message);
     register_soon(n, NODE_RETRY_MS);
 }
 
@@ -306,9 +308,15 @@ static void on_created(const struct client_result *r, void *ctx)
         registered(n);
         return;
     }
-    if (r->code != 0)                    /* no server yet is no news */
+    if (r->code != 0) {
         log_warn("node not registered", "code=%d why=\"%s\"", r->code, r->message);
-    register_soon(n, r->code ? NODE_RETRY_MS : NODE_RETRY_MS / 10);
+        register_soon(n, NODE_RETRY_MS);
+        return;
+    }
+    n->register_ms = n->register_ms ? n->register_ms * 2 : NODE_REGISTER_MIN_MS;
+    if (n->register_ms > NODE_REGISTER_MAX_MS)
+        n->register_ms = NODE_REGISTER_MAX_MS;
+    register_soon(n, n->register_ms);    /* no server yet is no news */
 }
 
 static void register_on_time(struct loop_timer *t)

@@ -15,6 +15,8 @@
 #define NODE_STATUS_MS 300000
 #define NODE_LOOK_MS 10000               /* at pressure and images */
 #define NODE_RETRY_MS 1000
+#define NODE_REGISTER_MIN_MS 100         /* between tries while no server answers; doubles */
+#define NODE_REGISTER_MAX_MS 5000
 #define NODE_BEGIN_MS 5000               /* trouble is no news until then */
 #define NODE_IMAGES_MAX 50               /* in the status */
 

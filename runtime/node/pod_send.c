@@ -152,8 +152,9 @@ static void on_delete(const struct client_result *r, void *ctx)
     if (client_ok(r) || r->code == 404 || r->code == 409) {
         p->delete_done = true;
     } else {
-        log_warn("pod not deleted", "pod=%s/%s code=%d why=\"%s\"", p->ns, p->name, r->code,
-                 r->message);
+        if (r->code)
+            log_warn("pod not deleted", "pod=%s/%s code=%d why=\"%s\"", p->ns, p->name, r->code,
+                     r->message);
         p->status_again_ms = pod_now_ms(p) + SEND_AGAIN_MS;
         pod_touch_at(p, p->status_again_ms);
         return;

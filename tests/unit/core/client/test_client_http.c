@@ -1,5 +1,6 @@
 #include "core/client/client_http.h"
 
+#include "tests/fake/fake_env.h"
 #include "tests/harness/test.h"
 
 #define POD(name, rv) "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"" name \
@@ -228,6 +229,76 @@ TEST(list_then_follow)
     http_abort(f->stream);
     f->stream = NULL;
     run(f, 4);                               /* goes on from the bookmark */
+    fix_free(f);
+}
+
+static void pass(struct fix *f, struct fake_env *env, int64_t ms)
+{
+    fake_env_advance(env, ms);
+    for (int i = 0; i < 20; i++)
+        loop_step(f->loop, 1);
+}
+
+static void get_node(struct fix *f)
+{
+    struct err err = ERR_INIT;
+
+    f->done = 0;
+    EXPECT_OK(client_do(f->c, &(struct client_req){ .verb = CLIENT_GET, .kind = kind_node(),
+                                                    .name = "n", .timeout_ms = 1000,
+                                                    .on_done = on_done, .ctx = f }, &err), &err);
+}
+
+/* A watch whose next try is far, and one that follows over a connection that may be dead: an answer
+ * to something else wakes both. */
+TEST(woken_by_an_answer)
+{
+    static const struct step steps[] = {
+        { "GET /api/v1/nodes/n? ", 404, "{}" },
+        { "GET /api/v1/pods?limit=500 ", 200,
+          "{\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[" ITEM("a", "5") "]}" },
+        { "GET /api/v1/pods?watch=true&allowWatchBookmarks=true&resourceVersion=9", STREAM, "" },
+        { "GET /api/v1/nodes/n? ", STREAM, "" },                     /* never whole */
+        { "GET /api/v1/nodes/n? ", 404, "{}" },
+        { "GET /api/v1/pods?watch=true&allowWatchBookmarks=true&resourceVersion=9", STREAM, "" },
+    };
+    struct fix *f = fix_new(steps, ARRAY_LEN(steps));
+    struct http_server_opts o = { .on_request = on_request, .ctx = f };
+    struct client_watch_opts w = { .kind = kind_pod(), .on_event = on_event, .ctx = f };
+    struct client_http_opts co = { .name = "tester" };
+    uint16_t port = http_server_port(f->s);
+    struct err err = ERR_INIT;
+    struct fake_env env;
+    char url[64];
+
+    client_free(f->c);
+    http_server_free(f->s);
+    loop_free(f->loop);
+    fake_env_init(&env, 1);
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u", port);
+    co.http.base_url = url;
+    EXPECT_OK(loop_new(&f->loop, &env.env, &err), &err);
+    EXPECT_OK(client_http_new(&f->c, f->loop, &co, &err), &err);
+    EXPECT_OK(client_watch_new(f->c, &f->w, &w, &err), &err);
+    for (int i = 0; i < 12; i++)             /* nobody is there */
+        pass(f, &env, CLIENT_HTTP_BACKOFF_MAX_MS);
+    EXPECT_OK(http_server_new(&f->s, f->loop, &o, &err), &err);
+    EXPECT_OK(http_server_listen(f->s, "127.0.0.1", port, NULL, &err), &err);
+    get_node(f);
+    for (int i = 0; i < 100 && f->at < 1; i++)
+        pass(f, &env, 0);
+    for (int i = 0; i < 100 && f->at < 3; i++)
+        pass(f, &env, i < 5 ? CLIENT_HTTP_WAKE_MS / 5 : 0);
+    EXPECT_EQ(f->at, 3);
+    get_node(f);
+    for (int i = 0; i < 100 && f->at < 4; i++)
+        pass(f, &env, 0);
+    pass(f, &env, 1000);
+    EXPECT_EQ(f->done, 1);                   /* in vain */
+    get_node(f);
+    for (int i = 0; i < 100 && f->at < 6; i++)
+        pass(f, &env, i < 6 ? CLIENT_HTTP_WAKE_MS / 5 : 0);
+    EXPECT_EQ(f->at, 6);
     fix_free(f);
 }
 

@@ -264,6 +264,19 @@ TEST(pods)
     box_deinit(&b);
 }
 
+TEST(pods_unseen)
+{
+    struct box b;
+
+    box_init(&b);
+    dns_zone_trust_pod_names(b.z);
+    EXPECT_STR(ask(&b, "10-42-0-5.default.pod.cluster.local", DNS_A), "A 10.42.0.5");
+    EXPECT_STR(ask(&b, "10-42-0-5.default.pod.cluster.local", DNS_AAAA), NODATA);
+    EXPECT_STR(ask(&b, "10-42-0-256.default.pod.cluster.local", DNS_A), NXDOMAIN);
+    EXPECT_STR(ask(&b, "default.pod.cluster.local", DNS_A), NODATA);
+    box_deinit(&b);
+}
+
 TEST(changes_and_new_lists)
 {
     struct box b;
