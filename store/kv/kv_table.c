@@ -106,9 +106,13 @@ static void kv_entry_settled(struct kv_table *t, struct kv_entry *e)
     list_del(&e->link);
 }
 
+/* A newer value of a pair that the disk has is no news: a heartbeat waits for company, so that a
+ * cluster at rest writes nothing. */
 static void kv_entry_wait(struct kv_table *t, struct kv_entry *e, const struct kv_commit *c)
 {
     if (list_empty(&t->waiting))
+        t->flush_at_ms = INT64_MAX;
+    if ((!e->row || !c->value) && t->flush_at_ms == INT64_MAX)
         t->flush_at_ms = kv_table_now_ms(t) + t->opts.volatile_flush_ms;
     if (!e->waits) {
         e->key = mem_strdup(c->key);

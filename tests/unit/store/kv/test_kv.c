@@ -390,7 +390,7 @@ TEST(the_newest_change_of_either_class_wins)
     kv_close(kv);
 }
 
-/* Heartbeats alone touch the disk only when they are flushed. */
+/* Volatile changes touch the disk when they are flushed, and heartbeats alone never. */
 TEST(volatile_changes_are_written_in_batches)
 {
     struct seen seen = { 0 };
@@ -405,7 +405,7 @@ TEST(volatile_changes_are_written_in_batches)
     fake_vfs_install(&v);
     snprintf(path, sizeof(path), "%s/vb.db", test_tmpdir());
     EXPECT_OK(kv_open(&kv, &o, on_load, &err), &err);
-    EXPECT_EQ(put_volatile(kv, "leases/a", "0"), ERR_NONE);      /* moves the mark */
+    EXPECT_EQ(put(kv, "pods/a", "0", KV_ANY, NULL), ERR_NONE);   /* moves the mark */
     before = v.syncs;
     for (int i = 0; i < 200; i++)
         EXPECT_EQ(put_volatile(kv, "leases/a", "1"), ERR_NONE);
@@ -413,6 +413,19 @@ TEST(volatile_changes_are_written_in_batches)
     for (int i = 0; i < 1000 && v.syncs == before; i++)
         usleep(5000);
     EXPECT(v.syncs > before);
+    EXPECT_EQ(put(kv, "pods/a", "1", KV_ANY, NULL), ERR_NONE);   /* after all of that */
+    before = v.syncs;
+    EXPECT_EQ(put_volatile(kv, "leases/a", "2"), ERR_NONE);
+    usleep(3 * 100 * 1000);                  /* nothing is due */
+    EXPECT_EQ(v.syncs, before);
+    EXPECT_EQ(put_volatile(kv, "leases/b", "1"), ERR_NONE);
+    for (int i = 0; i < 1000 && v.syncs == before; i++)
+        usleep(5000);
+    EXPECT(v.syncs > before);
+    kv_close(kv);
+    seen = (struct seen){ 0 };
+    kv = open_kv("vb.db", &seen);
+    EXPECT_EQ(seen.loaded, 3);
     kv_close(kv);
 }
 
