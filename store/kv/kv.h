@@ -5,8 +5,8 @@
  * tests: tests/fake/fake_kv.c.
  *
  * Threads: kv_submit() from any; completion and publication happen on the writer's thread, in
- * revision order. A crash loses at most volatile pairs made or deleted within volatile_flush_ms, and
- * newer values of volatile pairs (they are written beside such news, and at a clean close); no
+ * revision order. A crash loses at most volatile pairs made or deleted within volatile_flush_ms,
+ * and newer values of volatile pairs (they are written beside such news, and at a clean close); no
  * revision is given out twice. A full disk refuses writes (ERR_QUOTA) until there is room again;
  * any other failure of the disk is fatal. The file is locked: a second kv_open of it, by any
  * process, is ERR_UNAVAILABLE.
