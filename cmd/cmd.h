@@ -4,13 +4,19 @@
 #define CMD_CMD_H
 
 int cmd_server(int argc, char **argv);
+int cmd_agent(int argc, char **argv);
+int cmd_token(int argc, char **argv);
 int cmd_image(int argc, char **argv);
 int cmd_kubectl(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
 int cmd_plugin(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_version(int argc, char **argv);
-int cmd_later(int argc, char **argv);        /* what this release does not have yet */
+
+struct config;
+
+/* Logging from here on, under this name: version first, then flags without meaning here. */
+void cmd_start_log(const char *command, const struct config *c);
 
 /* "inro COMMAND: text" on stderr; 1 and 2. */
 int cmd_fail(const char *command, const char *text);

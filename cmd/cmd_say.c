@@ -2,7 +2,27 @@
 #include <stdio.h>
 
 #include "cmd/cmd.h"
-#include "cmd/config.h"
+#include "cmd/config_args.h"
+#include "core/base/log.h"
+#include "gen/version.h"
+
+static void on_unknown_arg(const char *what, void *ctx)
+{
+    (void)ctx;
+    log_warn("flag without meaning here", "flag=--%s", what);
+}
+
+void cmd_start_log(const char *command, const struct config *c)
+{
+    struct config_args args;
+
+    log_setup(command, config_log_level(c), config_log_format(c));
+    log_info("starting", "version=%s commit=%s data-dir=%s", INRO_VERSION, INRO_COMMIT,
+             c->data_dir);
+    for (unsigned i = 0; i < c->ignored.n; i++)
+        log_warn("flag without meaning here", "flag=--%s", c->ignored.v[i]);
+    (void)config_args(&args, c, on_unknown_arg, NULL, NULL);
+}
 
 int cmd_fail(const char *command, const char *text)
 {
@@ -24,10 +44,4 @@ int cmd_help(const char *intro, unsigned command)
     config_help(&text, command);
     fputs(text.p, stdout);
     return 0;
-}
-
-int cmd_later(int argc, char **argv)
-{
-    (void)argc;
-    return cmd_fail(argv[0], "not available in this release");
 }

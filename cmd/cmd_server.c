@@ -3,11 +3,9 @@
 
 #include <unistd.h>
 
-#include "cmd/config_args.h"
 #include "cmd/parent.h"
 #include "cmd/prepare.h"
 #include "core/base/log.h"
-#include "gen/version.h"
 
 struct server {
     struct config *config;
@@ -21,27 +19,40 @@ static const char *text_of(const struct pki *p, enum pki_id id, bool key)
     return id == PKI_MAX ? NULL : key ? p->v[id].key : p->v[id].cert;
 }
 
-/* What each role may know. */
+/* What only the control role may know. */
+static const char *secret_of_control(const struct server *s, enum role_pem id)
+{
+    const struct pki *p = &s->prepared.pki;
+
+    switch (id) {
+    case ROLE_SA_KEY: return p->sa_key;
+    case ROLE_SERVER_CA_KEY: return p->server_ca_key;
+    case ROLE_CLIENT_CA_KEY: return p->client_ca_key;
+    case ROLE_TOKEN: return s->prepared.token_hash;
+    default: return NULL;
+    }
+}
+
 static const char *secret(void *ctx, enum role_id role, enum role_pem id)
 {
     static const enum pki_id own[ROLE_MAX] = {
         [ROLE_CONTROL] = PKI_API, [ROLE_NODE] = PKI_NODE_SERVER, [ROLE_DNS] = PKI_MAX,
+        [ROLE_JOIN] = PKI_MAX,
     };
     static const enum pki_id client[ROLE_MAX] = {
         [ROLE_CONTROL] = PKI_API_CLIENT, [ROLE_NODE] = PKI_NODE, [ROLE_DNS] = PKI_DNS,
+        [ROLE_JOIN] = PKI_MAX,
     };
     const struct pki *p = &((struct server *)ctx)->prepared.pki;
 
     switch (id) {
     case ROLE_SERVER_CA: return p->server_ca;
     case ROLE_CLIENT_CA: return p->client_ca;
-    case ROLE_SA_KEY: return role == ROLE_CONTROL ? p->sa_key : NULL;
     case ROLE_CERT: case ROLE_KEY: return text_of(p, own[role], id == ROLE_KEY);
     case ROLE_CLIENT_CERT: case ROLE_CLIENT_KEY:
         return text_of(p, client[role], id == ROLE_CLIENT_KEY);
-    case ROLE_PEM_MAX: break;
+    default: return role == ROLE_CONTROL ? secret_of_control(ctx, id) : NULL;
     }
-    return NULL;
 }
 
 static void on_ready(void *ctx, int64_t ms)
@@ -61,6 +72,7 @@ static int begin(struct server *s, struct err *err)
     if (parent_new(&s->parent, &opts, err) < 0 || config_derive(s->config, err) < 0 ||
         prepare_server(&s->prepared, c, err) < 0)
         return -1;
+    s->config->token = "";               /* the roles are not to know it */
     parent_want(s->parent, ROLE_CONTROL, s->prepared.api, -1);
     if (!c->disable_agent)
         parent_want(s->parent, ROLE_NODE, -1, -1);
@@ -85,19 +97,12 @@ static const char intro[] =
     "  inro server &\n"
     "  KUBECONFIG=/etc/inro/inro.yaml kubectl get nodes\n";
 
-static void on_unknown_arg(const char *what, void *ctx)
-{
-    (void)ctx;
-    log_warn("flag without meaning here", "flag=--%s", what);
-}
-
 int cmd_server(int argc, char **argv)
 {
     struct server s = { .prepared = { .api = -1, .dns_udp = -1, .dns_tcp = -1 },
                         .begun_ms = env_mono_ms(env_real()) };
     struct config_input in = { .command = CONFIG_SERVER, .argc = argc, .argv = argv,
                                .env = environ };
-    struct config_args args;
     struct err err = ERR_INIT;
 
     if (config_parse(&s.config, &in, &err) < 0)
@@ -108,12 +113,7 @@ int cmd_server(int argc, char **argv)
     }
     if (s.config->operands.n)
         return cmd_misuse("server", "takes no arguments, only flags (see --help)");
-    log_setup("server", config_log_level(s.config), config_log_format(s.config));
-    log_info("starting", "version=%s commit=%s data-dir=%s", INRO_VERSION, INRO_COMMIT,
-             s.config->data_dir);
-    for (unsigned i = 0; i < s.config->ignored.n; i++)
-        log_warn("flag without meaning here", "flag=--%s", s.config->ignored.v[i]);
-    (void)config_args(&args, s.config, on_unknown_arg, NULL, NULL);
+    cmd_start_log("server", s.config);
     if (begin(&s, &err) < 0) {
         server_deinit(&s);
         return cmd_fail("server", err.msg);

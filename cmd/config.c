@@ -10,6 +10,8 @@
 #define AT(field) offsetof(struct config, field)
 #define S CONFIG_SERVER
 #define ST CONFIG_STORED
+#define N CONFIG_NODE
+#define T CONFIG_TOKEN
 
 const struct config_flag config_flags[] = {
     { "config", 'c', CONFIG_TEXT, ST | CONFIG_KUBECTL, AT(config_file), CONFIG_FILE_DEFAULT, "FILE",
@@ -34,20 +36,28 @@ const struct config_flag config_flags[] = {
     { "tls-san", 0, CONFIG_LIST, S, AT(tls_san), NULL, "NAME",
       "further name or address in the API's certificate", config_check_san, false },
 
-    { "node-name", 0, CONFIG_TEXT, S | CONFIG_STOP, AT(node_name), NULL, "NAME",
+    { "node-name", 0, CONFIG_TEXT, N | CONFIG_STOP, AT(node_name), NULL, "NAME",
       "name of this node (default: the host's)", config_check_node_name, false },
-    { "node-ip", 'i', CONFIG_TEXT, S, AT(node_ip), NULL, "IP",
+    { "node-ip", 'i', CONFIG_TEXT, N, AT(node_ip), NULL, "IP",
       "address of this node (default: of the link with the default route)", config_check_ip,
           false },
-    { "node-label", 0, CONFIG_LIST, S, AT(node_label), NULL, "KEY=VALUE",
+    { "node-label", 0, CONFIG_LIST, N, AT(node_label), NULL, "KEY=VALUE",
       "label of this node", config_check_label, false },
-    { "node-taint", 0, CONFIG_LIST, S, AT(node_taint), NULL, "KEY=VALUE:EFFECT",
+    { "node-taint", 0, CONFIG_LIST, N, AT(node_taint), NULL, "KEY=VALUE:EFFECT",
       "taint of this node", config_check_taint, false },
-    { "resolv-conf", 0, CONFIG_TEXT, S, AT(resolv_conf), "/etc/resolv.conf", "FILE",
+    { "resolv-conf", 0, CONFIG_TEXT, N, AT(resolv_conf), "/etc/resolv.conf", "FILE",
       "name servers for names outside the cluster", NULL, false },
-    { "private-registry", 0, CONFIG_TEXT, S | CONFIG_IMAGE, AT(private_registry),
+    { "private-registry", 0, CONFIG_TEXT, N | CONFIG_IMAGE, AT(private_registry),
       "/etc/inro/registries.yaml",
       "FILE", "mirrors, credentials and certificates of image registries", NULL, false },
+
+    { "server", 's', CONFIG_TEXT, CONFIG_AGENT, AT(server), NULL, "URL",
+      "server to join: https://HOST:6443", config_check_server, false },
+    { "token", 't', CONFIG_TEXT, N, AT(token), NULL, "TOKEN",
+      "shared secret of server and agents (agent: also one of \"inro token create\")", NULL,
+      false },
+    { "token-file", 0, CONFIG_TEXT, N, AT(token_file), NULL, "FILE",
+      "file that holds the token", NULL, false },
 
     { "cluster-cidr", 0, CONFIG_TEXT, S, AT(cluster_cidr), "10.42.0.0/16", "NET",
       "network of the pods", config_check_net, false },
@@ -73,7 +83,7 @@ const struct config_flag config_flags[] = {
       "no scheduler", NULL, false },
     { "disable-controller-manager", 0, CONFIG_BOOL, S, AT(disable_controller_manager), NULL, NULL,
       "no controllers", NULL, false },
-    { "stop-pods", 0, CONFIG_BOOL, S, AT(stop_pods), NULL, NULL,
+    { "stop-pods", 0, CONFIG_BOOL, N, AT(stop_pods), NULL, NULL,
       "end all pods when the server is told to stop (default: they go on)", NULL, false },
 
     { "kube-apiserver-arg", 0, CONFIG_LIST, S, AT(kube_apiserver_arg), NULL, "NAME=VALUE",
@@ -82,7 +92,7 @@ const struct config_flag config_flags[] = {
     { "kube-controller-manager-arg", 0, CONFIG_LIST, S, AT(kube_controller_manager_arg), NULL,
       "NAME=VALUE", "of the controllers: node-monitor-grace-period, node-startup-grace-period",
       NULL, false },
-    { "kubelet-arg", 0, CONFIG_LIST, S, AT(kubelet_arg), NULL, "NAME=VALUE",
+    { "kubelet-arg", 0, CONFIG_LIST, N, AT(kubelet_arg), NULL, "NAME=VALUE",
       "of the node: max-pods", NULL, false },
 
     { "log-level", 0, CONFIG_TEXT, ST, AT(log_level), "info", "LEVEL",
@@ -98,7 +108,18 @@ const struct config_flag config_flags[] = {
       "import: name of the image, instead of those in the file", NULL, true },
     { "quiet", 'q', CONFIG_BOOL, CONFIG_IMAGE, AT(quiet), NULL, NULL, "no progress; ls: only names",
       NULL, true },
-    { "output", 'o', CONFIG_TEXT, CONFIG_IMAGE | CONFIG_VERSION, AT(output), NULL, "FORMAT",
+    { "kubeconfig", 0, CONFIG_TEXT, T, AT(kubeconfig), NULL, "FILE",
+      "how to reach the API (default: DIR/server/cred/admin.kubeconfig of --data-dir)", NULL,
+      true },
+    { "description", 0, CONFIG_TEXT, T, AT(description), NULL, "TEXT",
+      "create: what the token is for", NULL, true },
+    { "groups", 0, CONFIG_LIST, T, AT(groups), NULL, "GROUP",
+      "create: further groups of who uses it", config_check_group, true },
+    { "ttl", 0, CONFIG_TEXT, T, AT(ttl), "24h", "TIME",
+      "create: how long it is good for, such as 30m; 0: for ever", config_check_ttl, true },
+    { "usages", 0, CONFIG_LIST, T, AT(usages), NULL, "USE",
+      "create: authentication, signing (default: both)", config_check_usage, true },
+    { "output", 'o', CONFIG_TEXT, CONFIG_IMAGE | CONFIG_VERSION | T, AT(output), NULL, "FORMAT",
       "json, instead of text", NULL, true },
     { "short", 0, CONFIG_BOOL, CONFIG_VERSION, AT(short_form), NULL, NULL, "the version alone",
       NULL, true },
@@ -108,33 +129,33 @@ const struct config_flag config_flags[] = {
 
     /* k3s's flags that ask for what is always so here, or for parts that are not there. */
     { "kube-scheduler-arg", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
-    { "kube-proxy-arg", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
+    { "kube-proxy-arg", 0, CONFIG_IGNORED, N, 0, NULL, NULL, NULL, NULL, false },
     { "kube-cloud-controller-manager-arg", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
     { "etcd-arg", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
-    { "flannel-iface", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
-    { "flannel-conf", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
-    { "flannel-cni-conf", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
+    { "flannel-iface", 0, CONFIG_IGNORED, N, 0, NULL, NULL, NULL, NULL, false },
+    { "flannel-conf", 0, CONFIG_IGNORED, N, 0, NULL, NULL, NULL, NULL, false },
+    { "flannel-cni-conf", 0, CONFIG_IGNORED, N, 0, NULL, NULL, NULL, NULL, false },
     { "flannel-ipv6-masq", 0, CONFIG_IGNORED_BOOL, S, 0, NULL, NULL, NULL, NULL, false },
     { "flannel-external-ip", 0, CONFIG_IGNORED_BOOL, S, 0, NULL, NULL, NULL, NULL, false },
     { "egress-selector-mode", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
     { "servicelb-namespace", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
     { "write-kubeconfig-group", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
-    { "pause-image", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
-    { "snapshotter", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
-    { "airgap-extra-registry", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
-    { "log", 'l', CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
-    { "vmodule", 0, CONFIG_IGNORED, S, 0, NULL, NULL, NULL, NULL, false },
-    { "alsologtostderr", 0, CONFIG_IGNORED_BOOL, S, 0, NULL, NULL, NULL, NULL, false },
+    { "pause-image", 0, CONFIG_IGNORED, N, 0, NULL, NULL, NULL, NULL, false },
+    { "snapshotter", 0, CONFIG_IGNORED, N, 0, NULL, NULL, NULL, NULL, false },
+    { "airgap-extra-registry", 0, CONFIG_IGNORED, N, 0, NULL, NULL, NULL, NULL, false },
+    { "log", 'l', CONFIG_IGNORED, N, 0, NULL, NULL, NULL, NULL, false },
+    { "vmodule", 0, CONFIG_IGNORED, N, 0, NULL, NULL, NULL, NULL, false },
+    { "alsologtostderr", 0, CONFIG_IGNORED_BOOL, N, 0, NULL, NULL, NULL, NULL, false },
     { "disable-cloud-controller", 0, CONFIG_IGNORED_BOOL, S, 0, NULL, NULL, NULL, NULL, false },
     { "disable-kube-proxy", 0, CONFIG_IGNORED_BOOL, S, 0, NULL, NULL, NULL, NULL, false },
     { "disable-network-policy", 0, CONFIG_IGNORED_BOOL, S, 0, NULL, NULL, NULL, NULL, false },
     { "disable-helm-controller", 0, CONFIG_IGNORED_BOOL, S, 0, NULL, NULL, NULL, NULL, false },
     { "disable-etcd", 0, CONFIG_IGNORED_BOOL, S, 0, NULL, NULL, NULL, NULL, false },
     { "embedded-registry", 0, CONFIG_IGNORED_BOOL, S, 0, NULL, NULL, NULL, NULL, false },
-    { "protect-kernel-defaults", 0, CONFIG_IGNORED_BOOL, S, 0, NULL, NULL, NULL, NULL, false },
+    { "protect-kernel-defaults", 0, CONFIG_IGNORED_BOOL, N, 0, NULL, NULL, NULL, NULL, false },
     { "enable-pprof", 0, CONFIG_IGNORED_BOOL, S, 0, NULL, NULL, NULL, NULL, false },
-    { "prefer-bundled-bin", 0, CONFIG_IGNORED_BOOL, S, 0, NULL, NULL, NULL, NULL, false },
-    { "selinux", 0, CONFIG_IGNORED_BOOL, S, 0, NULL, NULL, NULL, NULL, false },
+    { "prefer-bundled-bin", 0, CONFIG_IGNORED_BOOL, N, 0, NULL, NULL, NULL, NULL, false },
+    { "selinux", 0, CONFIG_IGNORED_BOOL, N, 0, NULL, NULL, NULL, NULL, false },
     { 0 },
 };
 
@@ -257,8 +278,27 @@ static const char *env_of(char *const *env, const char *name)
     return NULL;
 }
 
+/* Other names that k3s's users know. The flag's own variable comes after them and is stronger. */
+static const struct { const char *env, *flag; } env_aliases[] = {
+    { "K3S_URL", "server" }, { "INRO_URL", "server" }, { "K3S_TOKEN", "token" },
+    { "K3S_TOKEN_FILE", "token-file" }, { "K3S_NODE_NAME", "node-name" },
+};
+
+static void env_read_aliases(struct config_entries *out, const struct config_input *in)
+{
+    for (size_t i = 0; i < ARRAY_LEN(env_aliases); i++) {
+        const char *flag = env_aliases[i].flag;
+        const struct config_flag *f = config_flag_find(flag, strlen(flag));
+        const char *value = f->commands & in->command ? env_of(in->env, env_aliases[i].env) : NULL;
+
+        if (!str_empty(value))
+            add(out, f, value, env_aliases[i].env);
+    }
+}
+
 static void env_read(struct config_entries *out, struct arena *a, const struct config_input *in)
 {
+    env_read_aliases(out, in);
     for (const struct config_flag *f = config_flags; f->name; f++) {
         char *name = arena_printf(a, "INRO_%s", f->name);
         const char *value;

@@ -27,8 +27,10 @@
 /* Which commands know a flag. */
 enum {
     CONFIG_SERVER = 1, CONFIG_IMAGE = 2, CONFIG_STOP = 4, CONFIG_KUBECTL = 8, CONFIG_VERSION = 16,
-    CONFIG_PLUGIN = 32, CONFIG_RESTORE = 1024,
-    CONFIG_STORED = CONFIG_SERVER | CONFIG_IMAGE | CONFIG_STOP | CONFIG_PLUGIN | CONFIG_RESTORE,
+    CONFIG_PLUGIN = 32, CONFIG_AGENT = 64, CONFIG_TOKEN = 128, CONFIG_RESTORE = 1024,
+    CONFIG_NODE = CONFIG_SERVER | CONFIG_AGENT,
+    CONFIG_STORED = CONFIG_NODE | CONFIG_IMAGE | CONFIG_STOP | CONFIG_PLUGIN | CONFIG_TOKEN |
+                    CONFIG_RESTORE,
 };
 
 /* v ends with NULL and is never NULL */
@@ -46,6 +48,8 @@ struct config {
     /* The node. */
     const char *node_name, *node_ip;                /* "" until config_derive */
     struct config_list node_label, node_taint;
+    /* Joining. */
+    const char *server, *token, *token_file;        /* "https://host:port" */
     /* The cluster. */
     const char *cluster_cidr, *service_cidr, *node_port_range, *cluster_dns, *cluster_domain;
     const char *flannel_backend;
@@ -61,6 +65,8 @@ struct config {
     /* Of other commands. */
     const char *name, *output;                      /* image import --name, -o */
     bool all, quiet, short_form;
+    const char *kubeconfig, *ttl, *description;         /* token */
+    struct config_list groups, usages;
     struct config_list operands;
     struct config_list ignored;                     /* given, but without meaning here: names */
     struct arena *a;                                /* private: owns all of it */
@@ -82,6 +88,9 @@ CLEANUP_DEFINE(struct config, config_free)
 
 /* Fills what depends on this machine: node name, node address, absolute paths. */
 int config_derive(struct config *c, struct err *err);
+
+/* Where this process finds the API: --server, or the port of this machine's own. */
+const char *config_api_url(const struct config *c);
 
 /* The same configuration as a text for another process of this program, and back. */
 void config_write(struct buf *out, const struct config *c);
@@ -141,6 +150,10 @@ int config_check_cgroup(const char *text, struct err *err);
 int config_check_domain(const char *text, struct err *err);
 int config_check_disable(const char *text, struct err *err);
 int config_check_san(const char *text, struct err *err);
+int config_check_server(const char *text, struct err *err);
+int config_check_ttl(const char *text, struct err *err);
+int config_check_usage(const char *text, struct err *err);
+int config_check_group(const char *text, struct err *err);
 /* What one flag cannot see: the DNS address lies in the Services' network, and the like. Sets what
  * follows from other flags. */
 int config_check_whole(struct config *c, struct err *err);

@@ -5,6 +5,8 @@
 #include <ctype.h>
 #include <stdlib.h>
 
+#include "core/base/timefmt.h"
+#include "core/http/http.h"
 #include "core/object/rules.h"
 #include "net/netlink/netlink.h"
 #include "net/pod/pod_net.h"
@@ -90,6 +92,28 @@ int config_check_san(const char *text, struct err *err)
     return check_by(rules_dns1123_subdomain, str_starts(text, "*.") ? text + 2 : text, err);
 }
 
+int config_check_server(const char *text, struct err *err)
+{
+    struct http_url url;
+
+    if (http_url_parse(&url, text, err) < 0)
+        return -1;
+    if (!url.tls || (!str_eq(url.target, "/") && *url.target))
+        return err_set(err, ERR_INVALID, "\"%s\" is not https://HOST:PORT", text);
+    return 0;
+}
+
+int config_check_ttl(const char *text, struct err *err)
+{
+    int64_t ns;
+
+    if (str_eq(text, "0"))
+        return 0;
+    if (timefmt_parse_duration(text, &ns, err) < 0)
+        return -1;
+    return ns < 0 ? err_set(err, ERR_INVALID, "\"%s\" is negative", text) : 0;
+}
+
 static int check_pair(const char *key, size_t key_len, const char *value, struct err *err)
 {
     _cleanup_(mem_freep) char *k = mem_strndup(key, key_len);
@@ -142,6 +166,27 @@ int config_check_level(const char *text, struct err *err)
     static const char *const words[] = { "debug", "info", "warn", "error", NULL };
 
     return check_word(text, words, err);
+}
+
+int config_check_usage(const char *text, struct err *err)
+{
+    static const char *const words[] = { "authentication", "signing", NULL };
+
+    return check_word(text, words, err);
+}
+
+/* Upstream's rule: what a token may make its user a member of. */
+int config_check_group(const char *text, struct err *err)
+{
+    static const char prefix[] = "system:bootstrappers:";
+    bool good = str_starts(text, prefix) && text[sizeof(prefix) - 1];
+
+    for (const char *p = text; *p; p++)
+        good = good && (islower((unsigned char)*p) || isdigit((unsigned char)*p) ||
+                        *p == ':' || *p == '-');
+    if (good && text[strlen(text) - 1] != '-' && text[strlen(text) - 1] != ':')
+        return 0;
+    return err_set(err, ERR_INVALID, "\"%s\" is not %sNAME", text, prefix);
 }
 
 int config_check_format(const char *text, struct err *err)

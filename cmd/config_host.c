@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <unistd.h>
 
+#include "cmd/listen.h"
 #include "net/netlink/netlink.h"
 
 static int absolute(struct config *c, const char **path, struct err *err)
@@ -106,6 +107,16 @@ static int host_address(struct config *c, struct err *err)
 static const char *advertised(const struct config *c)
 {
     return str_starts(c->node_ip, "127.") && !c->disable_agent ? c->cluster_dns : c->node_ip;
+}
+
+const char *config_api_url(const struct config *c)
+{
+    size_t len = strlen(c->server);
+
+    if (!len)
+        return arena_printf(c->a, "https://%s:%d", listen_local(c->bind_address),
+                            (int)c->https_listen_port);
+    return arena_strndup(c->a, c->server, c->server[len - 1] == '/' ? len - 1 : len);
 }
 
 int config_derive(struct config *c, struct err *err)

@@ -14,9 +14,13 @@ struct deciders {
 };
 
 static int start_control(struct deciders *d, struct api *api, const struct config *c,
-                         const char *root_ca_pem, struct err *err)
+                         const struct deciders_facts *facts, struct err *err)
 {
-    struct control_opts opts = { .root_ca_pem = root_ca_pem, .cluster_cidr = c->cluster_cidr };
+    struct control_opts opts = {
+        .root_ca_pem = facts->root_ca_pem, .cluster_cidr = c->cluster_cidr,
+        .server_signer = facts->server_signer, .client_signer = facts->client_signer,
+        .api_cert = facts->api_cert,
+    };
     struct config_args args;
 
     if (config_args(&args, c, NULL, NULL, err) < 0)
@@ -39,13 +43,13 @@ static int start_sched(struct deciders *d, struct api *api, struct err *err)
 }
 
 int deciders_new(struct deciders **out, struct api *api, const struct config *c,
-                 const char *root_ca_pem, struct err *err)
+                 const struct deciders_facts *facts, struct err *err)
 {
     _cleanup_(deciders_freep) struct deciders *d = NEW(struct deciders);
 
     if (loop_new(&d->loop, env_real(), err) < 0)
         return -1;
-    if (!c->disable_controller_manager && start_control(d, api, c, root_ca_pem, err) < 0)
+    if (!c->disable_controller_manager && start_control(d, api, c, facts, err) < 0)
         return -1;
     if (!c->disable_scheduler && start_sched(d, api, err) < 0)
         return -1;

@@ -5,12 +5,18 @@
 
 #include "cmd/config.h"
 #include "core/api/api.h"
+#include "core/control/control.h"
 
 struct deciders;
 
-/* root_ca_pem: what pods are to trust. Texts are copied. */
+struct deciders_facts {
+    const char *root_ca_pem;             /* what pods are to trust; copied */
+    struct control_signer server_signer, client_signer;      /* borrowed, as the next */
+    const struct crypto_cert *api_cert;
+};
+
 int deciders_new(struct deciders **out, struct api *api, const struct config *c,
-                 const char *root_ca_pem, struct err *err);
+                 const struct deciders_facts *facts, struct err *err);
 #define DECIDERS_STUCK_MS 10000          /* of one round of their loop */
 /* -1: they hang, or did not start. */
 int deciders_health(const struct deciders *d, struct err *err);

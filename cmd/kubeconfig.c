@@ -5,7 +5,8 @@
 
 #include "core/base/b64.h"
 #include "core/base/fd.h"
-#include "core/base/mem.h"
+#include "core/base/json.h"
+#include "core/base/yaml.h"
 
 static void data(struct buf *out, const char *key, const char *pem)
 {
@@ -41,10 +42,47 @@ int kubeconfig_write(const struct kubeconfig *k, const char *path, unsigned mode
     }
     kubeconfig_text(&text, k);
     if (stat(path, &st) == 0 && (st.st_mode & 07777) == mode &&
-        fd_read_file(&old, AT_FDCWD, path, 1u << 20, NULL) == 0 &&
+        fd_read_file(&old, AT_FDCWD, path, KUBECONFIG_FILE_MAX, NULL) == 0 &&
         slice_eq((struct slice){ old.p, old.len }, (struct slice){ text.p, text.len }))
         return 0;
     if (fd_write_file(AT_FDCWD, path, text.p, text.len, mode, err) < 0)
         return err_wrap(err, "write kubeconfig");
+    return 0;
+}
+
+static const char *decoded(struct arena *a, const struct json *o, const char *key)
+{
+    const char *text = json_get_str(o, key);
+    _cleanup_buf_ struct buf b = BUF_INIT;
+    const char *out;
+
+    if (!text || b64_decode(&b, B64_STD, text, strlen(text), NULL) < 0 || !b.len)
+        return NULL;
+    out = arena_strndup(a, b.p, b.len);
+    explicit_bzero(b.p, b.len);
+    return out;
+}
+
+int kubeconfig_read(struct kubeconfig *out, struct arena *a, const char *path, struct err *err)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT;
+    struct kubeconfig k;
+    struct json *o, *cluster, *user;
+
+    buf_str(&text, "");
+    if (fd_read_file(&text, AT_FDCWD, path, KUBECONFIG_FILE_MAX, err) < 0 ||
+        yaml_parse(&o, a, text.p, text.len, NULL, err) < 0)
+        return -1;
+    cluster = json_get(json_at(json_get(o, "clusters"), 0), "cluster");
+    user = json_get(json_at(json_get(o, "users"), 0), "user");
+    k = (struct kubeconfig){
+        .server = json_get_str(cluster, "server"),
+        .ca_pem = decoded(a, cluster, "certificate-authority-data"),
+        .cert_pem = decoded(a, user, "client-certificate-data"),
+        .key_pem = decoded(a, user, "client-key-data"),
+    };
+    if (!k.server || !k.ca_pem || !k.cert_pem || !k.key_pem)
+        return err_set(err, ERR_INVALID, "not a kubeconfig with embedded certificates");
+    *out = k;
     return 0;
 }

@@ -18,18 +18,19 @@ struct command {
 
 static const struct command commands[] = {
     { "server", cmd_server, "run a cluster on this machine" },
+    { "agent", cmd_agent, "make this machine a node of a cluster" },
+    { "token", cmd_token, "create, list and delete tokens for agents" },
     { "image", cmd_image, "import, pull, list, name and remove images" },
     { "kubectl", cmd_kubectl, "run kubectl with this cluster's kubeconfig" },
     { "stop", cmd_stop, "end a server, with --all also its pods and every trace" },
     { "plugin", cmd_plugin, "list Lua plugins, and test them against fixtures" },
     { "restore", cmd_restore, "go back to the data before a newer version's migration" },
     { "version", cmd_version, "print the version" },
-    { "agent", cmd_later, NULL },
-    { "token", cmd_later, NULL },
 
     { "control", role_main, NULL },
     { "node", role_main, NULL },
     { "dns", role_main, NULL },
+    { "join", role_main, NULL },
     { SHIM_VERB, shim_main, NULL },
     { "pull", image_child_pull, NULL },
     { "unpack", image_child_unpack, NULL },

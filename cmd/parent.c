@@ -46,27 +46,28 @@ struct parent {
 
 /* --- one role */
 
-static int send_secret(struct parent_role *pr, enum role_pem id, struct err *err)
+int parent_send_secret(struct child *to, enum role_pem id, const char *text, struct err *err)
 {
-    const struct parent_opts *o = &pr->parent->o;
-    const char *text = o->secret(o->ctx, pr->id, id);
     _cleanup_buf_ struct buf b = BUF_INIT;
     int result;
 
-    if (!text)
-        return 0;
     buf_chr(&b, (char)id);
     buf_str(&b, text);
-    result = child_send(pr->child, ROLE_PEM, b.p, b.len, NULL, 0, err);
+    result = child_send(to, ROLE_PEM, b.p, b.len, NULL, 0, err);
     explicit_bzero(b.p, b.len);
     return result;
 }
 
 static int send_secrets(struct parent_role *pr, struct err *err)
 {
-    for (int i = 0; i < ROLE_PEM_MAX; i++)
-        if (send_secret(pr, (enum role_pem)i, err) < 0)
+    const struct parent_opts *o = &pr->parent->o;
+
+    for (int i = 0; i < ROLE_PEM_MAX; i++) {
+        const char *text = o->secret(o->ctx, pr->id, (enum role_pem)i);
+
+        if (text && parent_send_secret(pr->child, (enum role_pem)i, text, err) < 0)
             return -1;
+    }
     return 0;
 }
 
@@ -218,6 +219,16 @@ static void on_deadline(struct loop_timer *t)
     stop_step(p);
 }
 
+static void begin_stop(struct parent *p, bool pods)
+{
+    p->stopping = true;
+    p->stopping_ms = loop_now_ms(p->loop);
+    p->stop_pods = pods;
+    log_info("stopping", "pods=%s", pods ? "stop" : "go-on");
+    notify_state("STOPPING=1");
+    loop_timer_set(p->loop, &p->deadline, pods ? END_PODS_MS : END_MS, on_deadline);
+}
+
 static void on_signal(struct loop_io *io, unsigned events)
 {
     struct parent *p = container_of(io, struct parent, on_signal);
@@ -227,12 +238,7 @@ static void on_signal(struct loop_io *io, unsigned events)
     if (read(p->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
         return;
     if (!p->stopping) {
-        p->stopping = true;
-        p->stopping_ms = loop_now_ms(p->loop);
-        p->stop_pods = p->o.config->stop_pods || info.ssi_signo == SIGUSR1;
-        log_info("stopping", "pods=%s", p->stop_pods ? "stop" : "go-on");
-        notify_state("STOPPING=1");
-        loop_timer_set(p->loop, &p->deadline, p->stop_pods ? END_PODS_MS : END_MS, on_deadline);
+        begin_stop(p, p->o.config->stop_pods || info.ssi_signo == SIGUSR1);
     } else if (loop_now_ms(p->loop) - p->stopping_ms >= IMPATIENT_MS) {
         log_warn("asked again", "killing=true");
         p->kill = true;
@@ -311,6 +317,12 @@ void parent_want(struct parent *p, enum role_id id, int fd0, int fd1)
 void parent_go(struct parent *p)
 {
     parent_step(p);
+}
+
+void parent_end(struct parent *p)
+{
+    begin_stop(p, p->o.config->stop_pods);
+    stop_step(p);
 }
 
 void parent_run(struct parent *p)

@@ -12,6 +12,7 @@
 
 #define PARENT_FDS 2                     /* descriptors given to a role */
 
+struct child;                            /* core/loop/child.h */
 struct parent;
 
 struct parent_opts {
@@ -31,6 +32,9 @@ struct loop *parent_loop(struct parent *p);
 /* The role is to run, with these descriptors (-1: none); they stay the caller's. */
 void parent_want(struct parent *p, enum role_id id, int fd0, int fd1);
 void parent_go(struct parent *p);                    /* starts what is wanted */
+void parent_end(struct parent *p);                   /* as a signal would; containers go on */
+/* One secret to a child that speaks as roles do (role.h). */
+int parent_send_secret(struct child *to, enum role_pem id, const char *text, struct err *err);
 /* Until it was told to end and all roles have ended. */
 void parent_run(struct parent *p);
 

@@ -278,6 +278,16 @@ static int pair_make(struct pki_work *w, const struct pki_row *row, const struct
     return 0;
 }
 
+static int ca_key_text(struct pki_work *w, enum pki_ca id, char **out, struct err *err)
+{
+    _cleanup_buf_ struct buf pem = BUF_INIT;
+
+    if (crypto_key_write(&pem, w->ca[id].key, err) < 0)
+        return -1;
+    *out = buf_take(&pem, NULL);
+    return 0;
+}
+
 static int load_all(struct pki_work *w, struct err *err)
 {
     _cleanup_(crypto_key_unrefp) struct crypto_key *sa = NULL;
@@ -295,6 +305,9 @@ static int load_all(struct pki_work *w, struct err *err)
             (!pair_load(w, &rows[i], &names, &w->out->v[i]) &&
              pair_make(w, &rows[i], &names, &w->out->v[i], err) < 0))
             return -1;
+    if (ca_key_text(w, CA_SERVER, &w->out->server_ca_key, err) < 0 ||
+        ca_key_text(w, CA_CLIENT, &w->out->client_ca_key, err) < 0)
+        return -1;
     w->out->server_ca = mem_strndup(w->ca[CA_SERVER].pem.p, w->ca[CA_SERVER].pem.len);
     w->out->client_ca = mem_strndup(w->ca[CA_CLIENT].pem.p, w->ca[CA_CLIENT].pem.len);
     w->out->sa_key = buf_take(&sa_pem, NULL);
@@ -328,14 +341,23 @@ int pki_load(struct pki *out, const struct config *c, int64_t now_s, struct err 
     return 0;
 }
 
+static void wipe(char *secret)
+{
+    if (secret)
+        explicit_bzero(secret, strlen(secret));
+    mem_free(secret);
+}
+
 void pki_deinit(struct pki *p)
 {
     mem_free(p->server_ca);
     mem_free(p->client_ca);
-    mem_free(p->sa_key);
+    wipe(p->server_ca_key);
+    wipe(p->client_ca_key);
+    wipe(p->sa_key);
     for (int i = 0; i < PKI_MAX; i++) {
         mem_free(p->v[i].cert);
-        mem_free(p->v[i].key);
+        wipe(p->v[i].key);
     }
     *p = (struct pki){ 0 };
 }

@@ -34,6 +34,7 @@ struct pki_pair { char *cert, *key; };   /* PEM */
 
 struct pki {
     char *server_ca, *client_ca;         /* certificates, PEM */
+    char *server_ca_key, *client_ca_key; /* PEM */
     char *sa_key;                        /* private key that signs service accounts' tokens, PEM */
     struct pki_pair v[PKI_MAX];
     unsigned issued;                     /* certificates made by this call, authorities included */

@@ -8,6 +8,7 @@
 
 #include "cmd/cmd_lock.h"
 #include "cmd/data_dir.h"
+#include "cmd/join_token.h"
 #include "cmd/kubeconfig.h"
 #include "cmd/listen.h"
 #include "core/base/env.h"
@@ -74,6 +75,28 @@ static int make_store(const struct config *c, struct err *err)
     return 0;
 }
 
+/* Beside the one that users get: for "inro token" and the like. */
+static int write_own_kubeconfig(const struct config *c, const struct kubeconfig *k,
+                                struct err *err)
+{
+    const char *dir = arena_printf(c->a, "%s/server/cred", c->data_dir);
+
+    if (fd_mkdirs(dir, 0700, err) < 0)
+        return -1;
+    return kubeconfig_write(k, arena_printf(c->a, "%s/admin.kubeconfig", dir), 0600, err);
+}
+
+static int make_token(struct prepared *p, const struct config *c, struct err *err)
+{
+    struct join_token t;
+
+    if (join_token_of_server(&t, c, p->pki.server_ca, err) < 0)
+        return -1;
+    crypto_sha256_hex(p->token_hash, t.secret, strlen(t.secret));
+    explicit_bzero(&t, sizeof(t));
+    return 0;
+}
+
 static int write_kubeconfig(const struct config *c, const struct pki *pki, struct err *err)
 {
     unsigned mode = (unsigned)strtoul(c->write_kubeconfig_mode, NULL, 8);
@@ -84,6 +107,8 @@ static int write_kubeconfig(const struct config *c, const struct pki *pki, struc
         .key_pem = pki->v[PKI_ADMIN].key,
     };
 
+    if (write_own_kubeconfig(c, &k, err) < 0)
+        return -1;
     if (str_empty(c->write_kubeconfig) || kubeconfig_write(&k, c->write_kubeconfig, mode, err) == 0)
         return 0;
     return err_wrap(err, "--write-kubeconfig %s", c->write_kubeconfig);
@@ -103,9 +128,21 @@ static int make_sockets(struct prepared *p, const struct config *c, struct err *
 {
     if (listen_tcp(&p->api, c->bind_address, (uint16_t)c->https_listen_port, err) < 0)
         return err_wrap(err, "--https-listen-port %d", (int)c->https_listen_port);
-    if (prepare_wants_dns(c) && dns_bind(c->cluster_dns, 0, &p->dns_udp, &p->dns_tcp, err) < 0)
+    return prepare_dns(c, &p->dns_udp, &p->dns_tcp, err);
+}
+
+int prepare_dns(const struct config *c, int *udp, int *tcp, struct err *err)
+{
+    if (prepare_wants_dns(c) && dns_bind(c->cluster_dns, 0, udp, tcp, err) < 0)
         return err_wrap(err, "--cluster-dns %s", c->cluster_dns);
     return 0;
+}
+
+int prepare_agent(const struct config *c, struct err *err)
+{
+    if (geteuid() != 0)
+        return err_set(err, ERR_DENIED, "a node needs root");
+    return make_dirs(c, err);
 }
 
 int prepare_server(struct prepared *out, const struct config *c, struct err *err)
@@ -117,7 +154,8 @@ int prepare_server(struct prepared *out, const struct config *c, struct err *err
     if (make_dirs(c, err) < 0)
         return -1;
     if (make_sockets(&p, c, err) < 0 || pki_load(&p.pki, c, env_wall_s(env_real()), err) < 0 ||
-        make_store(c, err) < 0 || write_kubeconfig(c, &p.pki, err) < 0) {
+        make_store(c, err) < 0 || make_token(&p, c, err) < 0 ||
+        write_kubeconfig(c, &p.pki, err) < 0) {
         prepare_deinit(&p);
         return -1;
     }

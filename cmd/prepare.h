@@ -5,11 +5,13 @@
 
 #include "cmd/config.h"
 #include "cmd/pki.h"
+#include "core/crypto/crypto.h"
 
 struct prepared {
     struct pki pki;
     int api;                             /* listening */
     int dns_udp, dns_tcp;                /* -1: no dns role */
+    char token_hash[CRYPTO_SHA256_HEX_BYTES];    /* of the server's own token */
 };
 
 bool prepare_has_dns(const struct config *c);            /* the cluster: its nodes answer names */
@@ -17,5 +19,10 @@ bool prepare_wants_dns(const struct config *c);          /* this host is one of 
 /* The locks stay until the process ends. */
 int prepare_server(struct prepared *out, const struct config *c, struct err *err);
 void prepare_deinit(struct prepared *p);
+
+/* The same for an agent: folders and locks; and, once the settings are known, the sockets of the
+ * name server (-1 when this cluster has none). */
+int prepare_agent(const struct config *c, struct err *err);
+int prepare_dns(const struct config *c, int *udp, int *tcp, struct err *err);
 
 #endif

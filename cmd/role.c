@@ -28,6 +28,8 @@ const struct role_row role_rows[ROLE_MAX] = {
     [ROLE_NODE] = { "node", CONFINE_NODE, NULL, role_node_start, role_node_stop,
                     role_node_release },
     [ROLE_DNS] = { "dns", CONFINE_DNS, NULL, role_dns_start, role_dns_stop, role_dns_release },
+    [ROLE_JOIN] = { "join", CONFINE_JOIN, NULL, role_join_start, role_join_stop,
+                    role_join_release },
 };
 
 /* --- rights */
@@ -37,6 +39,12 @@ static int tell_refusals(int fd, struct err *err)
     return fd < 0 ? 0 : imsg_send(IMSG_FD, ROLE_REFUSALS, NULL, 0, &fd, 1, err);
 }
 
+/* Holds nothing that must be written: it goes with its parent, at once. */
+static bool is_brief(const struct role *r)
+{
+    return r->row->confined == CONFINE_JOIN;
+}
+
 /* What the table says of this role (runtime/confine). */
 static int give_up_rights(struct role *r, struct err *err)
 {
@@ -44,7 +52,8 @@ static int give_up_rights(struct role *r, struct err *err)
     const char *data_dir = r->config->data_dir;
     _cleanup_fd_ int root = -1, refusals = -1;
     struct confine_opts o = {
-        .role = r->row->confined, .root = &root, .refusals = &refusals,
+        .role = r->row->confined, .root = &root,
+        .refusals = is_brief(r) ? NULL : &refusals,
         .ports = { [CONFINE_API] = (uint16_t)r->config->https_listen_port },
         .places = {
             [CONFINE_STORE] = arena_printf(a, "%s/db", r->root),
@@ -105,6 +114,13 @@ static int take_lock(struct role *r, struct err *err)
 struct slice role_pem(const struct role *r, enum role_pem id)
 {
     return slice_of(r->pem[id]);
+}
+
+void role_pem_wipe(struct role *r, enum role_pem id)
+{
+    if (r->pem[id])
+        explicit_bzero(r->pem[id], strlen(r->pem[id]));
+    r->pem[id] = mem_free(r->pem[id]);
 }
 
 void role_ready(void)
@@ -191,7 +207,7 @@ static int start(struct role *r, struct err *err)
     r->selfstat = selfstat_new();
     /* An end by the parent's death would lose what is not written yet: its socket tells us
      * instead. */
-    if (prctl(PR_SET_PDEATHSIG, 0) < 0)
+    if (prctl(PR_SET_PDEATHSIG, is_brief(r) ? SIGKILL : 0) < 0)
         return err_sys(err, "death signal");
     if (take_lock(r, err) < 0 || (r->row->open && r->row->open(r, err) < 0) ||
         give_up_rights(r, err) < 0 || loop_new(&r->loop, env_real(), err) < 0)
@@ -212,8 +228,8 @@ static void release(struct role *r)
         r->row->release(r);
     loop_free(r->loop);
     fd_close(r->signals);
-    for (size_t i = 0; i < ROLE_PEM_MAX; i++)
-        mem_free(r->pem[i]);
+    for (int i = 0; i < ROLE_PEM_MAX; i++)
+        role_pem_wipe(r, (enum role_pem)i);
     config_free(r->config);
     selfstat_free(r->selfstat);
     fd_close(r->lock);

@@ -26,14 +26,27 @@
 enum { ROLE_CONFIG = IMSG_USER, ROLE_PEM, ROLE_GO, ROLE_READY, ROLE_STOP_PODS,
        ROLE_REFUSALS };                  /* a descriptor for refusals.h */
 
-enum role_id { ROLE_CONTROL, ROLE_NODE, ROLE_DNS, ROLE_MAX };
+/* ROLE_JOIN is short-lived, an agent's: it asks the server for certificates and settings, sends
+ * them home as ROLE_PEM, or an error, and ends. */
+enum role_id { ROLE_CONTROL, ROLE_NODE, ROLE_DNS, ROLE_JOIN, ROLE_MAX };
 
 /* What a role is given. */
 enum role_pem {
     ROLE_SERVER_CA, ROLE_CLIENT_CA, ROLE_SA_KEY, ROLE_CERT, ROLE_KEY, ROLE_CLIENT_CERT,
     ROLE_CLIENT_KEY,
+    ROLE_SERVER_CA_KEY, ROLE_CLIENT_CA_KEY,      /* control: signs with them */
+    ROLE_TOKEN,                          /* control: digest of the server's; join: a token */
+    ROLE_DNS_CERT, ROLE_DNS_KEY,         /* from join: client certificate of the name server */
+    ROLE_CLUSTER,                        /* from join: join_config.h */
+    ROLE_NODE_PASSWORD,                  /* join: proves that the node's name is ours */
+    ROLE_WANT,                           /* join: which certificates, ROLE_WANT_* */
     ROLE_PEM_MAX
 };
+
+/* Letters of ROLE_WANT. */
+#define ROLE_WANT_CLIENT 'c'
+#define ROLE_WANT_SERVING 's'
+#define ROLE_WANT_DNS 'd'
 
 struct role {
     const struct role_row *row;
@@ -67,6 +80,8 @@ int role_main(int argc, char **argv);
 /* Tells the parent; once. */
 void role_ready(void);
 struct slice role_pem(const struct role *r, enum role_pem id);
+/* A secret that is not needed any more. */
+void role_pem_wipe(struct role *r, enum role_pem id);
 
 int role_control_open(struct role *r, struct err *err);
 int role_control_start(struct role *r, struct err *err);
@@ -78,5 +93,8 @@ void role_node_release(struct role *r);
 int role_dns_start(struct role *r, struct err *err);
 void role_dns_stop(struct role *r);
 void role_dns_release(struct role *r);
+int role_join_start(struct role *r, struct err *err);
+void role_join_stop(struct role *r);
+void role_join_release(struct role *r);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "cmd/config_args.h"
 #include "cmd/deciders.h"
+#include "cmd/join_config.h"
 #include "cmd/plugins.h"
 #include "cmd/prepare.h"
 #include "cmd/selfstat.h"
@@ -15,12 +16,19 @@
 #define CONTROL_JOBS 8                   /* threads: so many writes share one commit of the store */
 #define CONTROL_STOP_MS 1000             /* requests may end */
 
+/* What signs certificates of nodes. */
+struct signing {
+    struct crypto_cert *server_ca, *client_ca, *api;
+    struct crypto_key *server_key, *client_key;
+};
+
 struct control_role {
     struct role *role;
     struct job_pool *jobs;
     struct watch_cache *cache;
     struct kv *kv;
     struct crypto_key *sa_key;
+    struct signing signing;
     struct api *api;
     struct tls_ctx *tls;
     struct http_server *http;
@@ -99,6 +107,58 @@ static const struct api_check checks[] = {
     { "controllers", check_deciders }, { "plugins", check_plugins },
 };
 
+static int parse_key(struct crypto_key **out, struct role *r, enum role_pem id, struct err *err)
+{
+    struct slice pem = role_pem(r, id);
+    int result = crypto_key_parse(out, pem.p, pem.len, err);
+
+    role_pem_wipe(r, id);
+    return result;
+}
+
+static int parse_cert(struct crypto_cert **out, struct role *r, enum role_pem id,
+                      struct err *err)
+{
+    struct slice pem = role_pem(r, id);
+
+    return crypto_cert_parse(out, pem.p, pem.len, err);
+}
+
+static int make_signing(struct control_role *c, struct err *err)
+{
+    struct signing *s = &c->signing;
+    struct role *r = c->role;
+
+    if (parse_cert(&s->server_ca, r, ROLE_SERVER_CA, err) < 0 ||
+        parse_cert(&s->client_ca, r, ROLE_CLIENT_CA, err) < 0 ||
+        parse_cert(&s->api, r, ROLE_CERT, err) < 0 ||
+        parse_key(&s->server_key, r, ROLE_SERVER_CA_KEY, err) < 0 ||
+        parse_key(&s->client_key, r, ROLE_CLIENT_CA_KEY, err) < 0)
+        return err_wrap(err, "authorities");
+    return 0;
+}
+
+static void signing_deinit(struct signing *s)
+{
+    crypto_cert_unref(s->server_ca);
+    crypto_cert_unref(s->client_ca);
+    crypto_cert_unref(s->api);
+    crypto_key_unref(s->server_key);
+    crypto_key_unref(s->client_key);
+}
+
+static int start_deciders(struct control_role *c, struct err *err)
+{
+    const struct signing *s = &c->signing;
+    struct deciders_facts facts = {
+        .root_ca_pem = c->role->pem[ROLE_SERVER_CA], .api_cert = s->api,
+        .server_signer = { s->server_ca, s->server_key },
+        .client_signer = { s->client_ca, s->client_key },
+    };
+
+    return deciders_new(&c->deciders, c->api, c->role->config, &facts, err);
+}
+
 static int make_api(struct control_role *c, struct err *err)
 {
     const struct role *r = c->role;
@@ -118,6 +178,9 @@ static int make_api(struct control_role *c, struct err *err)
     struct slice key = role_pem(r, ROLE_SA_KEY);
     struct admit_settings admit;
     struct config_args args;
+    _cleanup_buf_ struct buf cluster = BUF_INIT;
+    struct api_join join = { .ca_pem = r->pem[ROLE_SERVER_CA],
+                             .token_hash = r->pem[ROLE_TOKEN] };
 
     if (config_args(&args, config, NULL, NULL, err) < 0)
         return -1;
@@ -129,6 +192,9 @@ static int make_api(struct control_role *c, struct err *err)
     if (crypto_key_parse(&c->sa_key, key.p, key.len, err) < 0)
         return err_wrap(err, "service accounts' key");
     opts.sa_key = c->sa_key;
+    join_config_write(&cluster, config, r->pem[ROLE_CLIENT_CA]);
+    join.config = cluster.p;
+    opts.join = &join;
     if (api_new(&c->api, &opts, err) < 0 || api_bootstrap(c->api, err) < 0)
         return -1;
     return 0;
@@ -166,10 +232,10 @@ int role_control_start(struct role *r, struct err *err)
 
     c->role = r;
     r->state = c;
-    if (job_pool_new(&c->jobs, CONTROL_JOBS, class_max, err) < 0 || open_store(c, err) < 0 ||
+    if (job_pool_new(&c->jobs, CONTROL_JOBS, class_max, err) < 0 ||
+        make_signing(c, err) < 0 || open_store(c, err) < 0 ||
         plugins_start(r->plugins, r->loop, c->jobs, err) < 0 || make_api(c, err) < 0 ||
-        serve(c, err) < 0 ||
-        deciders_new(&c->deciders, c->api, r->config, r->pem[ROLE_SERVER_CA], err) < 0)
+        serve(c, err) < 0 || start_deciders(c, err) < 0)
         return -1;
     role_ready();
     return 0;
@@ -209,5 +275,6 @@ void role_control_release(struct role *r)
     watch_cache_free(c->cache);
     tls_ctx_unref(c->tls);
     crypto_key_unref(c->sa_key);
+    signing_deinit(&c->signing);
     mem_free(c);
 }

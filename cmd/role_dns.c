@@ -1,7 +1,6 @@
 /* role_dns.c -- the cluster's name server, on sockets that the parent bound. */
 #include "cmd/role.h"
 
-#include "cmd/listen.h"
 #include "core/client/client_http.h"
 #include "net/dns/dns.h"
 
@@ -31,8 +30,7 @@ int role_dns_start(struct role *r, struct err *err)
     struct client_http_opts http = {
         .name = "inro-dns",
         .http = {
-            .base_url = arena_printf(c->a, "https://%s:%d", listen_local(c->bind_address),
-                                     (int)c->https_listen_port),
+            .base_url = config_api_url(c),
             .ca_pem = role_pem(r, ROLE_SERVER_CA), .cert_pem = role_pem(r, ROLE_CLIENT_CERT),
             .key_pem = role_pem(r, ROLE_CLIENT_KEY), .user_agent = "inro-dns",
         },

@@ -5,7 +5,6 @@
 
 #include "cmd/box/box.h"
 #include "cmd/config_args.h"
-#include "cmd/listen.h"
 #include "cmd/prepare.h"
 #include "core/base/log.h"
 #include "core/client/client_http.h"
@@ -38,8 +37,7 @@ static int connect_api(struct node_role *n, struct err *err)
     struct client_http_opts opts = {
         .name = "kubelet",
         .http = {
-            .base_url = arena_printf(c->a, "https://%s:%d", listen_local(c->bind_address),
-                                     (int)c->https_listen_port),
+            .base_url = config_api_url(c),
             .ca_pem = role_pem(r, ROLE_SERVER_CA), .cert_pem = role_pem(r, ROLE_CLIENT_CERT),
             .key_pem = role_pem(r, ROLE_CLIENT_KEY), .user_agent = "inro-node",
             .conns_max = NODE_CONNS, .idle_ms = NODE_CONNS_IDLE_MS,

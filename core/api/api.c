@@ -30,6 +30,7 @@ int api_new(struct api **out, const struct api_opts *opts, struct err *err)
                              : (struct admit_settings){ ADMIT_TOLERATION_S, ADMIT_TOLERATION_S };
     api->more = opts->more;
     api->metrics = api_metric_new();
+    api_join_set(api, opts->join);
     api->lookup = (struct admit_lookup){ .get = lookup, .ctx = api };
     list_init(&api->watches);
     if (api_alloc_new(&api->alloc, opts, err) < 0 || api_node_link_new(&api->nodes, opts,
@@ -52,6 +53,7 @@ struct api *api_free(struct api *api)
     api_metric_free(api->metrics);
     buf_deinit(&api->openapi_index);
     api_token_forget(api);
+    api_join_free(api);
     mem_free(api->issuer);
     mem_free(api->advertise);
     mem_free(api->cluster_dns);

@@ -41,6 +41,13 @@ struct api_more {
     void *ctx;
 };
 
+/* For machines that want to be nodes; api_join.c. Copied. */
+struct api_join {
+    const char *ca_pem;                     /* of the server's certificate: GET /cacerts */
+    const char *config;                     /* JSON: GET /v1-inro/config */
+    const char *token_hash;                 /* sha256 in hex of "server:PASSWORD"; NULL: none */
+};
+
 struct api_opts {
     struct loop *loop;                      /* the HTTP requests' loop */
     struct job_pool *jobs;
@@ -59,6 +66,7 @@ struct api_opts {
     /* "10.0.0.5:6443": the endpoint of default/kubernetes; NULL: none */
     const char *advertise;
     struct api_more more;
+    const struct api_join *join;            /* NULL: nothing can join */
 };
 
 int api_new(struct api **out, const struct api_opts *opts, struct err *err);
@@ -73,6 +81,9 @@ void api_on_request(struct http_req *req, void *ctx);
 void api_ready(struct api *api);
 /* From now on /readyz fails: send no more requests here. */
 void api_stopping(struct api *api);
+
+/* Other facts from now on; on the loop. */
+void api_join_set(struct api *api, const struct api_join *join);
 
 /* An in-process client on `loop` (any loop), acting as this user of group system:masters. */
 int api_client_new(struct client **out, struct api *api, struct loop *loop, const char *user,

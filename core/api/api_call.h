@@ -108,6 +108,7 @@ struct api {
     struct admit_lua *lua;                  /* borrowed; NULL: no plugins */
     struct admit_settings admit;
     struct list watches;                    /* open HTTP watches, on loop */
+    struct api_join_facts *join;            /* api_join.c; NULL: nothing can join */
     struct map *tokens;                     /* api_token.c: proven ones, on loop */
     /* api_http.c: memory goes back after much work */
     struct loop_timer trim;
@@ -215,6 +216,16 @@ int api_token(struct api_call *c);
 /* Who this bearer token is; false: nobody. */
 bool api_token_user(struct api *api, struct arena *a, const char *token, struct auth_user *out);
 void api_token_forget(struct api *api);     /* what api_token_user remembers */
+/* api_join.c: the same for tokens of machines that join; and what they read. */
+bool api_join_user(struct api *api, struct arena *a, const char *token, struct auth_user *out);
+void api_join_free(struct api *api);
+int api_join_cacerts(struct api_call *c);
+int api_join_config(struct api_call *c);
+/* api_csr.c: completes and checks a new request for a certificate; other kinds pass. -1:
+ * answered. */
+int api_csr_create(struct api_call *c, const struct kind *kind, struct json *tree,
+                   struct causes *causes);
+bool api_csr_visible(struct api_call *c);   /* may the user see the CSR of this route */
 /* Deletes one object with these options; used by eviction and collections too. */
 struct api_delete_opts {
     bool has_grace; int64_t grace_s;

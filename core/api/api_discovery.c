@@ -503,6 +503,7 @@ int api_nonresource(struct api_call *c)
         { "/openapi", api_openapi, false },
         { "/openid/v1/jwks", jwks, true }, { "/", root, true },
         { "/.well-known/openid-configuration", openid, true },
+        { "/cacerts", api_join_cacerts, true }, { "/v1-inro/config", api_join_config, true },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

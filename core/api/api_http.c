@@ -124,7 +124,8 @@ static int authenticate(struct api_call *c, const struct http_req *req)
     struct status *s;
 
     if (auth && strncasecmp(auth, "Bearer ", 7) == 0) {
-        if (api_token_user(c->api, c->a, auth + 7, &c->user))
+        if (api_join_user(c->api, c->a, auth + 7, &c->user) ||
+            api_token_user(c->api, c->a, auth + 7, &c->user))
             return 0;
     } else if (!req->peer_cert || !req->peer_cert_why) {
         auth_user_of_cert(&c->user, c->a, req->peer_cert);

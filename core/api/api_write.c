@@ -140,6 +140,8 @@ int api_admit_create(struct api_call *c, const struct kind *kind, struct json *t
         return -1;
     meta = json_get(tree, "metadata");
     rules_prepare_create(tree, kind, &ctx);
+    if (api_csr_create(c, kind, tree, &causes) < 0)
+        return -1;
     view = c->route.kind->storage == kind ? api_rules_view(c, c->route.kind, &seen) : kind;
     rules_validate_create(&causes, seen, view, &ctx);
     if (kind == kind_service() && api_alloc_service(c, tree, NULL, &causes) < 0)

@@ -60,6 +60,8 @@ struct rule { const char *group, *verbs, *api_group, *resource; };
 
 static const struct rule rules[] = {
     { "system:masters", "*", "*", "*" },
+    { AUTH_BOOTSTRAPPERS, "create,get", "certificates.k8s.io", "certificatesigningrequests" },
+    { "system:nodes", "create,get", "certificates.k8s.io", "certificatesigningrequests" },
     { "system:nodes", READ, "", "nodes" },
     { "system:nodes", "create,update,patch", "", "nodes" },
     { "system:nodes", "update,patch", "", "nodes/status" },
@@ -120,7 +122,7 @@ static bool is_below(const char *path, const char *const *roots, size_t n)
 static bool path_allowed(const struct auth_user *u, const char *path)
 {
     static const char *const anyone[] = { "/livez", "/readyz", "/healthz", "/version",
-                                          "/version/" };
+                                          "/version/", "/cacerts" };
     static const char *const known[] = { "/api", "/apis", "/openapi" };
     static const char *const watched[] = { "/livez", "/readyz", "/healthz", "/metrics" };
 
@@ -131,6 +133,8 @@ static bool path_allowed(const struct auth_user *u, const char *path)
             return true;
     if (!auth_user_in(u, "system:authenticated"))
         return false;
+    if (str_eq(path, "/v1-inro/config"))
+        return auth_user_in(u, AUTH_BOOTSTRAPPERS) || auth_user_in(u, "system:nodes");
     return is_below(path, known, ARRAY_LEN(known)) ||
            (auth_user_in(u, "system:monitoring") && is_below(path, watched, ARRAY_LEN(watched)));
 }

@@ -15,6 +15,7 @@
 #include "core/crypto/crypto.h"
 
 #define AUTH_GROUPS_MAX 32
+#define AUTH_BOOTSTRAPPERS "system:bootstrappers"    /* machines that want to be nodes */
 
 struct auth_user {
     const char *name;                    /* "system:anonymous" for none */

@@ -10,7 +10,7 @@ static const struct control_def *const defs[] = {
     &deployment_control, &replicaset_control, &endpointslice_control,
     &sactl_control, &rootca_control, &gcowner_control, &nsctl_control, &eventttl_control,
     &nodelife_control, &nodecidr_control, &nodeevict_control, &podgc_control,
-    &tokenctl_control,
+    &tokenctl_control, &csrapprove_control, &csrsign_control,
 };
 
 /* Outlives the control as long as requests are on their way. */

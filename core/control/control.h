@@ -16,8 +16,14 @@
 #define CONTROL_NODE_STARTUP_MS 60000    /* the same for a node that never posted a status */
 #define CONTROL_EVENT_TTL_MS 3600000     /* Events are kept so long after they last happened */
 #define CONTROL_NODE_PREFIX 24           /* of one node's pod CIDR */
+#define CONTROL_SIGN_S (365ll * 86400)   /* the longest life of a certificate that is signed here */
 
 struct control;
+struct crypto_cert;                      /* core/crypto/crypto.h */
+struct crypto_key;
+
+/* An authority that signs certificates. Borrowed for the life of the controllers. */
+struct control_signer { const struct crypto_cert *cert; const struct crypto_key *key; };
 
 struct control_opts {
     const char *root_ca_pem;             /* published as ConfigMap kube-root-ca.crt; NULL: not */
@@ -25,6 +31,9 @@ struct control_opts {
     int64_t node_grace_ms;               /* 0: CONTROL_NODE_GRACE_MS */
     int64_t node_startup_grace_ms;       /* 0: CONTROL_NODE_STARTUP_MS */
     int64_t event_ttl_ms;                /* 0: CONTROL_EVENT_TTL_MS */
+    struct control_signer server_signer, client_signer;      /* without keys: nothing is signed */
+    const struct crypto_cert *api_cert;  /* its names are no node's; borrowed; may be NULL */
+    int64_t sign_s;                      /* certificates last at most; 0: CONTROL_SIGN_S */
 };
 
 /* Lives on the client's loop. Texts are copied. */

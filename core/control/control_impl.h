@@ -139,6 +139,6 @@ bool control_is_terminating_ns(const struct client_result *r);   /* refused: its
 extern const struct control_def deployment_control, replicaset_control, sactl_control,
     rootca_control, endpointslice_control, gcowner_control, nsctl_control, eventttl_control,
     nodelife_control, nodecidr_control, nodeevict_control, podgc_control,
-    tokenctl_control;
+    tokenctl_control, csrapprove_control, csrsign_control;
 
 #endif

@@ -6,7 +6,7 @@
 
 static const struct rules_row *const tables[] = {
     rules_core_rows, rules_event_rows, rules_net_rows, rules_apps_rows, rules_pod_rows,
-    rules_service_rows,
+    rules_service_rows, rules_cert_rows,
 };
 
 static const struct rules_row *find_row(const struct kind *kind)
@@ -119,7 +119,7 @@ void rules_prepare_update(struct json *obj, const struct json *old, const struct
     keep_metadata(obj, old, kind, ctx->a);
     if (is_status)
         keep_others(obj, old, kind, ctx->a, status_takes);
-    else if (kind->has_status)
+    else if (kind->has_status && !str_eq(ctx->subresource, row->status_sub))
         rules_put_or_del(ctx->a, obj, kind->type, "status", json_get(old, "status"));
     if (row->prepare_update)
         row->prepare_update(obj, old, kind, ctx);

@@ -121,10 +121,11 @@ struct rules_row {
     /* Which metadata checks the kind repeats: upstream's answers hold the causes of each. */
     bool no_meta_create, no_meta_update, meta_create_on_update, any_finalizer;
     bool keeps_status_on_create, needs_version, creates_on_update;
+    const char *status_sub;      /* another subresource that writes status: its prepare says how */
 };
 extern const struct rules_row rules_core_rows[], rules_event_rows[], rules_net_rows[],
     /* each ends with a row without resource */
-    rules_apps_rows[], rules_pod_rows[], rules_service_rows[];
+    rules_apps_rows[], rules_pod_rows[], rules_service_rows[], rules_cert_rows[];
 
 /* A pod spec; `meta` is NULL for a template's. */
 void rules_pod_spec(struct causes *c, const struct rules_path *p, const struct json *spec,

@@ -410,6 +410,36 @@ static void event_cells(struct table_row *r)
     table_text(r, str(json_get(r->obj, "metadata"), "name"));
 }
 
+static const char *csr_condition(struct table_row *r)
+{
+    bool approved = false, denied = false, failed = false;
+    struct json *it;
+
+    json_each(it, json_path(r->obj, "status.conditions")) {
+        approved = approved || str_eq(str(it, "type"), "Approved");
+        denied = denied || str_eq(str(it, "type"), "Denied");
+        failed = failed || str_eq(str(it, "type"), "Failed");
+    }
+    return arena_printf(r->a, "%s%s%s", denied ? "Denied" : approved ? "Approved" : "Pending",
+                        failed ? ",Failed" : "",
+                        *str(json_get(r->obj, "status"), "certificate") ? ",Issued" : "");
+}
+
+static void csr_cells(struct table_row *r)
+{
+    const struct json *spec = json_get(r->obj, "spec"),
+        *seconds = json_get(spec, "expirationSeconds");
+    char age[TIMEFMT_BYTES] = "<none>";
+
+    if (json_is(seconds, JSON_INT))
+        timefmt_age(age, seconds->i);
+    table_age(r);
+    table_or(r, str(spec, "signerName"), "<none>");
+    table_text(r, str(spec, "username"));
+    table_text(r, age);
+    table_text(r, csr_condition(r));
+}
+
 /* --- the tables */
 
 #define EVENT_COLUMNS { { "Last Seen", "string", false }, { "Type", "string", false }, \
@@ -447,6 +477,10 @@ static const struct table tables[] = {
     { "discovery.k8s.io", "endpointslices", slice_cells,
       { { "AddressType", "string", false }, { "Ports", "string", false },
         { "Endpoints", "string", false }, { "Age", "string", false } } },
+    { "certificates.k8s.io", "certificatesigningrequests", csr_cells,
+      { { "Age", "string", false }, { "SignerName", "string", false },
+        { "Requestor", "string", false }, { "RequestedDuration", "string", false },
+        { "Condition", "string", false } } },
     { "apps", "deployments", deployment_cells,
       { { "Ready", "string", false }, { "Up-to-date", "string", false },
         { "Available", "string", false }, { "Age", "string", false },

@@ -31,6 +31,7 @@
 
 enum confine_role {
     CONFINE_CONTROL, CONFINE_NODE, CONFINE_DNS,
+    CONFINE_JOIN,                        /* asks a server for certificates */
     CONFINE_PULL,                        /* talks to registries */
     CONFINE_UNPACK,                      /* makes a tree from a layer */
     CONFINE_LIST,                        /* reads one archive, given as a descriptor */

@@ -53,6 +53,13 @@ const struct confine_row confine_rows[CONFINE_ROLE_MAX] = {
         .paths = { { CONFINE_RESOLV, CONFINE_READ_FILE }, { CONFINE_HOSTS, CONFINE_READ_FILE },
                    { CONFINE_SLICE, CONFINE_READ } },
     },
+    /* Bytes of a server that is not trusted yet. Keeps nothing: its parent does. */
+    [CONFINE_JOIN] = {
+        .name = "join", .user = "inro-join", .uid = CONFINE_UID + 4, .filtered = true,
+        .groups = CONFINE_BASIC | CONFINE_LOOP | CONFINE_PARENT | CONFINE_NET | CONFINE_FILES,
+        .connect = CONFINE_CONNECT_PORTS, .ports = { DNS_PORT }, .api = true,
+        .paths = { { CONFINE_RESOLV, CONFINE_READ_FILE }, { CONFINE_HOSTS, CONFINE_READ_FILE } },
+    },
     /* Bytes of registries. Writes to the descriptors it is given; a registry may send it to any
      * address and port for a blob. */
     [CONFINE_PULL] = {

@@ -7,6 +7,11 @@
 #   check "pods run" eventually 10 pods_running app=foo 3
 #   e2e_end
 #
+# Several nodes: switch_new before node_new, which then plugs each node into it; server_start for the first,
+# start_agent for the others:
+#
+#   switch_new; node_new n1 192.0.2.1; node_new n2 192.0.2.2; server_start n1; start_agent n2
+#
 # check runs a command and counts; what it printed is shown when it fails. eventually waits for a state, polling.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -16,7 +21,7 @@ tools=$top/out/e2e/tools
 images=$top/out/e2e/images
 kubectl_suite=${KUBECTL_SUITE:-trixie}
 passed=0 failed=0
-nodes=() procs=()
+nodes=() procs=() switch=
 
 e2e_begin() {
     e2e_name=$1-$$
@@ -70,7 +75,23 @@ node_new() {
     inside "$name" ip addr add "$ip/24" dev up0
     inside "$name" ip link set up0 up
     mkdir -p "$work/$name"
+    [ -z "$switch" ] || wire_new "$name"
 }
+# switch_new: a namespace whose bridge joins the nodes made after it
+switch_new() {
+    switch=inro-switch-$$
+    ip netns add "$switch" || exit 1
+    nsenter --net="/run/netns/$switch" ip link add sw0 type bridge
+    nsenter --net="/run/netns/$switch" ip link set sw0 up
+}
+wire_new() {
+    inside "$1" ip link add wire0 type veth peer name "to-$1" netns "$switch"
+    inside "$1" ip link set wire0 master up0 up
+    nsenter --net="/run/netns/$switch" ip link set "to-$1" master sw0 up
+}
+# wire_cut NODE, wire_mend NODE: its cable
+wire_cut() { nsenter --net="/run/netns/$switch" ip link set "to-$1" down; }
+wire_mend() { nsenter --net="/run/netns/$switch" ip link set "to-$1" up; }
 ns_of() { eval "echo \$ns_$1"; }
 ip_of() { eval "echo \$ip_$1"; }
 inside() { local name=$1; shift; nsenter --net="/run/netns/$(ns_of "$name")" "$@"; }
@@ -100,6 +121,23 @@ server_start() {
     case " $* " in *" --disable-agent "*) ;; *)
         need "node $1 is ready" eventually 20 node_is_ready "$1" ;;
     esac
+}
+# start_agent NODE [FLAGS...]: inro agent there, joined to the first node's server; waits until its Node is ready.
+# agent_launch does not wait; without a --token of its own it takes the server's. server_stop and server_pid are for
+# agents too.
+agent_flags() { server_flags "$1" | sed 's/ --write-kubeconfig [^ ]*//'; }
+agent_launch() {
+    local name=$1 token=(); shift
+    : >> "$work/$name/resolv.conf"
+    case " $* " in *" --token"*) ;; *) token=(--token-file "$work/$node/data/server/node-token") ;; esac
+    nsenter --net="/run/netns/$(ns_of "$name")" "$INRO_BIN" agent --server "https://$(ip_of "$node"):6443" "${token[@]}" \
+        $(agent_flags "$name") "$@" >> "$work/$name/log" 2>&1 6>&- 7>&- &
+    eval "server_$name=$!"
+    procs+=($!)
+}
+start_agent() {
+    agent_launch "$@"
+    need "agent $1 is ready" eventually 20 node_is_ready "$1"
 }
 # server_stop NODE [SIGNAL]: waits for its end
 server_stop() {
@@ -189,6 +227,7 @@ e2e_cleanup() {
     for p in "${procs[@]:-}"; do [ -z "$p" ] || kill -KILL "$p" 2> /dev/null; done
     wait 2> /dev/null
     for name in "${nodes[@]:-}"; do [ -z "$name" ] || ip netns del "$(ns_of "$name")" 2> /dev/null; done
+    [ -z "$switch" ] || ip netns del "$switch" 2> /dev/null
     if [ $failed != 0 ] && [ -n "${INRO_KEEP:-}" ]; then echo "  kept: $work"; else rm -rf "$work"; fi
 }
 # What sanitizers say of the server, its roles, their children and shims, at their ends, too: all write to these logs.

@@ -49,7 +49,8 @@
 #define FOREIGN_PORT 2379                /* an etcd, say */
 #define DONE 200                         /* exit status: it worked */
 #define BIT(role) (1u << (role))
-#define PLAIN (BIT(CONFINE_CONTROL) | BIT(CONFINE_DNS) | BIT(CONFINE_PULL) | BIT(CONFINE_LIST))
+#define ASKS (BIT(CONFINE_DNS) | BIT(CONFINE_JOIN))       /* the API, and name servers */
+#define PLAIN (BIT(CONFINE_CONTROL) | ASKS | BIT(CONFINE_PULL) | BIT(CONFINE_LIST))
 #define UNPACKS BIT(CONFINE_UNPACK)
 #define ALL (PLAIN | UNPACKS)
 #define NO_ANY_PORT (ALL & ~BIT(CONFINE_PULL))
@@ -434,7 +435,7 @@ static const struct attempt forbidden[] = {
     TRY(ALL, mptcp_socket), TRY(ALL, pair_sockets), TRY(NO_ANY_PORT, dial_foreign),
     TRY(NO_ANY_PORT, dial_given), TRY(ALL, dial_abstract), TRY(ALL, fast_open),
     TRY(ALL, bind_port), TRY(ALL, listen_port), TRY(UNPACKS | BIT(CONFINE_LIST), tcp_socket),
-    TRY(UNPACKS | BIT(CONFINE_LIST), udp_socket), TRY(BIT(CONFINE_DNS), dial_node),
+    TRY(UNPACKS | BIT(CONFINE_LIST), udp_socket), TRY(ASKS, dial_node),
     TRY(BIT(CONFINE_CONTROL), dial_dns),
 };
 
@@ -481,9 +482,9 @@ static int new_thread(void)
 static const struct attempt allowed[] = {
     TRY(ALL, given_file), TRY(BIT(CONFINE_CONTROL), store_file),
     TRY(BIT(CONFINE_CONTROL), read_plugin), TRY(BIT(CONFINE_CONTROL), new_thread),
-    TRY(BIT(CONFINE_CONTROL), dial_node), TRY(BIT(CONFINE_DNS), dial_api),
-    TRY(BIT(CONFINE_DNS), dial_dns), TRY(BIT(CONFINE_DNS) | BIT(CONFINE_PULL), udp_socket),
-    TRY(BIT(CONFINE_DNS) | BIT(CONFINE_PULL), read_resolv), TRY(BIT(CONFINE_PULL), dial_foreign),
+    TRY(BIT(CONFINE_CONTROL), dial_node), TRY(ASKS, dial_api),
+    TRY(ASKS, dial_dns), TRY(ASKS | BIT(CONFINE_PULL), udp_socket),
+    TRY(ASKS | BIT(CONFINE_PULL), read_resolv), TRY(BIT(CONFINE_PULL), dial_foreign),
     TRY(UNPACKS, tree_files), TRY(UNPACKS, dead_device),
 };
 
@@ -530,6 +531,7 @@ static void try_forbidden(enum confine_role role)
 
 TEST(control_is_refused) { try_forbidden(CONFINE_CONTROL); }
 TEST(dns_is_refused) { try_forbidden(CONFINE_DNS); }
+TEST(join_is_refused) { try_forbidden(CONFINE_JOIN); }
 TEST(pull_is_refused) { try_forbidden(CONFINE_PULL); }
 TEST(unpack_is_refused) { try_forbidden(CONFINE_UNPACK); }
 TEST(list_is_refused) { try_forbidden(CONFINE_LIST); }

@@ -73,7 +73,7 @@ local served = {}
 for name in ([[v1/pods v1/nodes v1/namespaces v1/services v1/configmaps v1/secrets
     v1/serviceaccounts
     v1/events events.k8s.io/v1/events discovery.k8s.io/v1/endpointslices
-    coordination.k8s.io/v1/leases
+    coordination.k8s.io/v1/leases certificates.k8s.io/v1/certificatesigningrequests
     apps/v1/deployments apps/v1/replicasets]]):gmatch("%S+") do served[name] = true end
 local volatile = { events = true, leases = true }
 -- Set by the server when unset, though the OpenAPI documents do not say so; wherever the type
