@@ -120,7 +120,8 @@ int pod_net_up(const struct pod_net_node *node, int64_t deadline_ms, struct err 
 /* Removes all that pod_net_up and attach made. Running pods lose their network. */
 int pod_net_down(int64_t deadline_ms, struct err *err);
 
-/* eth0 in the namespace at `netns_path` (a /proc/PID/ns/net or a bind mount of one), with lo up. */
+/* eth0 in the namespace at `netns_path` (a /proc/PID/ns/net or a bind mount of one), with lo up.
+ * What is whole already is left alone, so that a running pod does not lose a packet. */
 int pod_net_attach(const struct pod_net_lease *lease, const char *netns_path, int64_t deadline_ms,
                    struct err *err);
 /* Also when the namespace, or half of it all, is gone already. */

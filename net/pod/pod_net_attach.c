@@ -141,6 +141,49 @@ static int set_up_inside(struct netlink *pod, const struct pod_net_lease *lease,
     return 0;
 }
 
+static bool has_addr(struct netlink *pod, int index, uint32_t addr)
+{
+    _cleanup_(mem_freep) struct ip4 *have = NULL;
+    size_t n = 0;
+    bool found = false;
+
+    if (netlink_addr_list(pod, index, &have, &n, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        found = found || have[i].addr == addr;
+    return found;
+}
+
+static bool has_default_route(struct netlink *pod, int index, const char *gateway)
+{
+    _cleanup_(mem_freep) struct netlink_route *have = NULL;
+    struct ip4 via;
+    size_t n = 0;
+    bool found = false;
+
+    if (ip4_parse(&via, gateway, NULL) < 0 || netlink_route_list(pod, 0, &have, &n, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        found = found || (have[i].dst.prefix == 0 && have[i].via == via.addr &&
+                          have[i].index == index);
+    return found;
+}
+
+/* After our own restart all is there: left alone, as making it anew would cut the pod off for a
+ * moment. A namespace takes its end with it, and that end this one: both are of one pair. */
+static bool is_attached(struct netlink *host, struct netlink *pod,
+                        const struct pod_net_lease *lease, uint32_t addr)
+{
+    struct netlink_link bridge, link, eth;
+
+    return netlink_link_get(host, lease->host_if, &link, NULL) == 0 && link.up &&
+           strcmp(link.alias, lease->uid) == 0 &&
+           netlink_link_get(host, POD_NET_BRIDGE, &bridge, NULL) == 0 &&
+           link.master == bridge.index && netlink_link_get(pod, POD_IF, &eth, NULL) == 0 &&
+           eth.up && link.peer == eth.index && has_addr(pod, eth.index, addr) &&
+           has_default_route(pod, eth.index, lease->gateway);
+}
+
 /* The kernel opens the host's end a moment after the pod's is up. A packet before that is lost, and
  * the question for a neighbour, which is the first one, is asked again only a second later. */
 static int wait_until_running(struct netlink *host, const char *name,
@@ -174,8 +217,11 @@ int pod_net_attach(const struct pod_net_lease *lease, const char *netns_path, in
     if (ip4_parse(&ip, lease->ip, err) < 0)
         return -1;
     if (socket_inside(&pod, netns, &clock, err) < 0 ||
-        pod_net_open(&host, NETLINK_BUS_ROUTE, &clock, err) < 0 ||
-        make_pair(host, lease, ip.addr, netns, err) < 0 ||
+        pod_net_open(&host, NETLINK_BUS_ROUTE, &clock, err) < 0)
+        return err_wrap(err, "network of pod %s", lease->uid);
+    if (is_attached(host, pod, lease, ip.addr))
+        return 0;
+    if (make_pair(host, lease, ip.addr, netns, err) < 0 ||
         set_up_inside(pod, lease, ip.addr, err) < 0 ||
         wait_until_running(host, lease->host_if, &clock, err) < 0 ||
         wait_until_running(host, POD_NET_BRIDGE, &clock, err) < 0)       /* with its first port */

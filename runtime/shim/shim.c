@@ -276,8 +276,12 @@ static void link_on_record(void *ctx, struct imsg *m, const struct json *v)
     struct err err = ERR_INIT;
     int result;
 
-    if (m->type >= ARRAY_LEN(requests) || !requests[m->type].run)
+    if (m->type >= ARRAY_LEN(requests) || !requests[m->type].run) {
+        err_set(&err, ERR_UNSUPPORTED, "the pod's supervisor is of an older version (protocol %d), "
+                "which does not know request %u", SHIM_PROTOCOL, m->type);
+        shim_answer(r.s, r.seq, &err);
         return;
+    }
     if (requests[m->type].one)
         r.c = shim_container_find(r.s, json_get_str(v, "id"));
     if (requests[m->type].one && (!r.c || r.c->create_seq))
@@ -317,7 +321,8 @@ static void link_greet(struct shim_self *s)
     list_each(c, &s->containers, struct shim_box_container, link)
         if (!c->create_seq)
             shim_tell_container(s, c);
-    buf_fmt(&b, "{\"pid\":%d}", (int)getpid());
+    buf_fmt(&b, "{\"pid\":%d,\"protocol\":%d,\"oldest\":%d}", (int)getpid(), SHIM_PROTOCOL,
+            SHIM_PROTOCOL_OLDEST);
     shim_chan_send(s->link, SHIM_READY, &b, &s->netns, s->netns >= 0 ? 1 : 0);
 }
 

@@ -173,8 +173,17 @@ static void ready_on_time(struct loop_timer *t)
 
 static void on_ready(struct shim *s, struct imsg *m, const struct json *v)
 {
-    if (s->ready)
+    int64_t protocol = json_get_int(v, "protocol", 1), oldest = json_get_int(v, "oldest", 1);
+    struct err err = ERR_INIT;
+
+    if (s->ready || s->lost)
         return;
+    if (oldest > SHIM_PROTOCOL) {
+        err_set(&err, ERR_UNSUPPORTED, "shim: it is of a newer version (protocol %lld, oldest "
+                "%lld; ours is %d)", (long long)protocol, (long long)oldest, SHIM_PROTOCOL);
+        shim_end(s, &err);
+        return;
+    }
     loop_timer_del(&s->timer);
     s->ready = true;
     s->pid = (pid_t)json_get_int(v, "pid", 0);
@@ -333,8 +342,8 @@ static void send_setup(struct shim *s, const struct shim_opts *o)
 {
     _cleanup_buf_ struct buf b = BUF_INIT;
 
-    buf_fmt(&b, "{\"hostNetwork\":%s,\"hostIpc\":%s,\"sharePids\":%s", flag(o->host_network),
-            flag(o->host_ipc), flag(o->share_pids));
+    buf_fmt(&b, "{\"protocol\":%d,\"hostNetwork\":%s,\"hostIpc\":%s,\"sharePids\":%s",
+            SHIM_PROTOCOL, flag(o->host_network), flag(o->host_ipc), flag(o->share_pids));
     add_text(&b, "dir", o->dir);
     add_text(&b, "cgroup", o->cgroup);
     add_text(&b, "cgroupPath", o->cgroup_path);

@@ -105,9 +105,9 @@ server_flags() {
 server_launch() {
     local name=$1; shift
     : >> "$work/$name/resolv.conf"
-    # not through inside(): that would be a subshell's process id; 6 and 7 are the ends of loops' input
+    # not through inside(): that would be a subshell's process id; 5 to 8 are the ends of loops' input
     nsenter --net="/run/netns/$(ns_of "$name")" "$INRO_BIN" server $(server_flags "$name") "$@" \
-        >> "$work/$name/log" 2>&1 6>&- 7>&- &
+        >> "$work/$name/log" 2>&1 5>&- 6>&- 7>&- 8>&- &
     eval "server_$name=$!"
     procs+=($!)
     [ -n "${node:-}" ] || node=$name

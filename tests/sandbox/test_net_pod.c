@@ -93,6 +93,51 @@ TEST(pods_and_host_reach_each_other)
     EXPECT_EQ(errno, ENETUNREACH);
 }
 
+static int index_of(const char *name)
+{
+    struct err err = ERR_INIT;
+    struct netlink *nl = NULL;
+    struct netlink_link link;
+
+    EXPECT_OK(netlink_open(&nl, NETLINK_BUS_ROUTE, &err), &err);
+    EXPECT_OK(netlink_link_get(nl, name, &link, &err), &err);
+    netlink_free(nl);
+    return link.index;
+}
+
+/* Takes the pod's address away, as someone in it may. */
+static void lose_addr(struct world *w, uint32_t addr)
+{
+    struct err err = ERR_INIT;
+    struct netlink *nl = NULL;
+    struct netlink_link link;
+
+    net_box_enter(w->pods[0]);
+    EXPECT_OK(netlink_open(&nl, NETLINK_BUS_ROUTE, &err), &err);
+    EXPECT_OK(netlink_link_get(nl, "eth0", &link, &err), &err);
+    EXPECT_OK(netlink_addr_del(nl, link.index, (struct ip4){ addr, 24 }, &err), &err);
+    netlink_free(nl);
+    net_box_enter(w->host);
+}
+
+TEST(a_whole_network_is_left_alone)
+{
+    _cleanup_(world_end) struct world w = { 0 };
+    struct err err = ERR_INIT;
+    char said[128], path[64];
+    int before;
+
+    world_start(&w);
+    before = index_of(w.leases[0].host_if);
+    EXPECT_OK(pod_net_attach(&w.leases[0], ns_path(w.pods[0], path), TEN_S, &err), &err);
+    EXPECT_EQ(index_of(w.leases[0].host_if), before);
+    lose_addr(&w, 0x0a2a0002);                           /* not whole: made anew */
+    EXPECT_OK(pod_net_attach(&w.leases[0], ns_path(w.pods[0], path), TEN_S, &err), &err);
+    EXPECT(index_of(w.leases[0].host_if) != before);
+    net_box_serve(w.pods[0], SOCK_STREAM, "0.0.0.0", 80, "a");
+    EXPECT_STR(net_box_ask(w.pods[1], SOCK_STREAM, "10.42.0.2", 80, 2000, said), "a 10.42.0.3");
+}
+
 TEST(host_ports)
 {
     _cleanup_(world_end) struct world w = { 0 };

@@ -8,13 +8,16 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cmd/box/box.h"
 #include "core/base/fd.h"
+#include "core/base/json.h"
 #include "core/base/mem.h"
 #include "core/base/proc.h"
+#include "core/loop/imsg.h"
 #include "runtime/shim/shim.h"
 #include "runtime/shim/shim_box.h"
 #include "runtime/shim/shim_client.h"
@@ -549,6 +552,62 @@ TEST(survives_its_owner)
     scene_stop(s);
     EXPECT_ERR(driver()->adopt(NULL, &s->shim, s->loop, s->opts.dir, &ev, &s->err), &s->err,
                ERR_NOT_FOUND);
+    scene_end(s);
+}
+
+/* A node role of another version, by hand: numbers are literal, as they were released. */
+static struct json *peer_ask(struct scene *s, int sock, uint32_t type, const char *text,
+                             uint32_t want)
+{
+    struct json *v = NULL;
+    struct imsg m = { 0 };
+
+    if (type)
+        EXPECT_OK(imsg_send(sock, type, text, strlen(text), NULL, 0, &s->err), &s->err);
+    do {
+        imsg_deinit(&m);
+        EXPECT_EQ(imsg_recv(sock, &m, &s->err), 1);
+    } while (m.type != want);
+    EXPECT_OK(json_parse(&v, s->a, arena_strdup(s->a, m.data), m.len, NULL, &s->err), &s->err);
+    imsg_deinit(&m);
+    return v;
+}
+
+TEST(serves_node_roles_of_other_versions)
+{
+    struct scene *s = scene_make();
+    struct shim_create c = scene_create(s, "c1", "wait");
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    struct shim_events ev = events(s);
+    struct json *v;
+    int sock;
+
+    scene_start(s);
+    scene_run(s, &c);
+    s->shim = driver()->free(s->shim);
+    snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/shim.sock", s->opts.dir);
+    sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    EXPECT_EQ(connect(sock, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    v = peer_ask(s, sock, 0, "", 34);
+    EXPECT_STR(json_get_str(v, "id"), "c1");
+    v = peer_ask(s, sock, 0, "", 31);
+    EXPECT_EQ(json_get_int(v, "protocol", 0), 1);
+    EXPECT_EQ(json_get_int(v, "oldest", 0), 1);
+    v = peer_ask(s, sock, 4711, "{\"seq\":5,\"id\":\"c1\"}", 33);      /* of a newer one */
+    EXPECT_EQ(json_get_int(v, "seq", 0), 5);
+    EXPECT_EQ(json_get_int(v, "code", 0), ERR_UNSUPPORTED);
+    EXPECT(strstr(json_get_str(v, "msg"), "does not know request 4711"));
+    v = peer_ask(s, sock, 19, "{\"seq\":6,\"id\":\"c1\",\"sig\":9,\"new\":[]}", 33);
+    EXPECT_EQ(json_get_int(v, "seq", 0), 6);
+    EXPECT_EQ(json_get_int(v, "code", -1), 0);
+    v = peer_ask(s, sock, 0, "", 34);
+    EXPECT_STR(json_get_str(v, "state"), "exited");
+    EXPECT_EQ(json_get_int(v, "signal", 0), 9);
+    close(sock);
+    s->ready = false;
+    EXPECT_OK(driver()->adopt(NULL, &s->shim, s->loop, s->opts.dir, &ev, &s->err), &s->err);
+    UNTIL(s, s->ready);
+    scene_stop(s);
     scene_end(s);
 }
 
