@@ -98,7 +98,7 @@ static void remember(struct pod_container *c)
         return;
     c->was_started = s->has_started && s->started;
     c->was_ready = s->ready;
-    if (str_empty(s->container_id))
+    if (str_empty(s->container_id) && !s->state.terminated)      /* one lost before has no id */
         return;
     c->attempts = (unsigned)s->restart_count + 1;
     if (c->pod->adopted)                     /* the shim knows better */

@@ -238,7 +238,19 @@ TEST(a_ready_pod_stays_ready_while_the_node_role_restarts)
     pod_box_deinit(&b);
 }
 
-/* As after a reboot: what lies on memory is gone, the API remembers. */
+/* What lies on memory is gone, the API remembers. */
+static void reboot(struct pod_box *b)
+{
+    pod_box_stop(b, true);
+    fake_shims_lose_all(b->shims);
+    kernel.groups = kernel.links = 0;
+    EXPECT_EQ(fd_remove_tree(AT_FDCWD, b->conf.run_dir, NULL), 0);
+    mkdir(b->conf.run_dir, 0755);
+    mkdir(arena_printf(b->a, "%s/pods", b->conf.run_dir), 0755);
+    pod_box_start(b);
+    settle(b);
+}
+
 TEST(the_machine_reboots)
 {
     struct pod_box b;
@@ -248,17 +260,14 @@ TEST(the_machine_reboots)
     pod_box_pod(&b, "q", "restartPolicy: Never, containers: [{name: once, image: 'app:1', "
                 "imagePullPolicy: IfNotPresent}]");
     settle(&b);
-    pod_box_stop(&b, true);
-    fake_shims_lose_all(b.shims);
-    kernel.groups = kernel.links = 0;
-    EXPECT_EQ(fd_remove_tree(AT_FDCWD, b.conf.run_dir, NULL), 0);
-    mkdir(b.conf.run_dir, 0755);
-    mkdir(arena_printf(b.a, "%s/pods", b.conf.run_dir), 0755);
-    pod_box_start(&b);
-    settle(&b);
+    reboot(&b);
     expect_runs_once(&b);
     EXPECT_EQ(pod_box_status(&b, "p", 0)->restart_count, 1);
     EXPECT_STR(pod_box_says(&b, "q"), "Failed/False");
+    EXPECT_EQ(fake_shims_runs(b.shims, "once"), 1);
+    reboot(&b);                                  /* what ended stays ended */
+    EXPECT_STR(pod_box_says(&b, "q"), "Failed/False");
+    EXPECT_STR(pod_box_state(&b, "q", 0), "terminated:ContainerStatusUnknown:137");
     EXPECT_EQ(fake_shims_runs(b.shims, "once"), 1);
     pod_box_deinit(&b);
 }
