@@ -2,7 +2,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include "core/base/check.h"
 #include "core/base/fd.h"
 #include "core/base/fd_fail.h"
+#include "core/base/fd_walk.h"
 #include "core/base/mem.h"
 #include "core/base/vec.h"
 
@@ -29,6 +29,8 @@ static int open_how(int dir, const char *path, int flags, mode_t mode, uint64_t 
         if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
             break;
     }
+    if (fd < 0 && errno == ENOSYS)
+        return fd_walk(dir, path, &how);
     return (int)fd;
 }
 
