@@ -68,11 +68,11 @@ check "apply service" k apply -f "$story/4-service.yaml"
 check "a pod with limits to ask from" k run client --image=inro.local/box --restart=Never \
     --overrides='{"spec":{"containers":[{"name":"client","image":"inro.local/box","command":["sleep","3600"],"resources":{"limits":{"memory":"40Mi","cpu":"500m"}}}]}}'
 need "client runs" k wait --for=condition=Ready pod/client --timeout=60s
-check "the name works" eventually 20 says "app 0.3.2" k exec client -- fetch http://foo.default.svc.cluster.local/
+check "the name works" eventually 120 says "app 0.3.2" k exec client -- fetch http://foo.default.svc.cluster.local/
 check "groups are of version 2" is "$(k exec client -- cat /proc/self/cgroup | sed 's/:.*//')" 0
 check "limit of memory" is "$(k exec client -- cat /sys/fs/cgroup/memory.max)" $((40 << 20))
 check "limit of time" is "$(k exec client -- cat /sys/fs/cgroup/cpu.max)" "50000 100000"
-check "logs" eventually 10 says "GET /" k logs -l app=foo -c nginx
+check "logs" eventually 60 says "GET /" k logs -l app=foo -c nginx
 check "scale to 2" k scale deployment/foo-deployment-1 --replicas=2
 check "2 pods run" eventually 90 pods_running app=foo 2
 check "a port of the node" k patch service foo -p '{"spec":{"type":"NodePort","ports":[{"port":80,"nodePort":30080}]}}'
