@@ -31,7 +31,7 @@ power_on() {
     rm -f "$work/guest/out"
     nsenter --net="/run/netns/$ns_guest" qemu-system-x86_64 -M q35 -cpu max -smp 1 -m 768 -accel tcg \
         -display none -monitor none -no-reboot -kernel "$guest/vmlinuz" -initrd "$work/initrd" \
-        -append "console=ttyS0 quiet cgroup_no_v1=all panic=-1 mitigations=off" \
+        -append "console=ttyS0 quiet cgroup_no_v1=all panic=-1 mitigations=off no_timer_check" \
         -drive "driver=nbd,server.type=unix,server.path=$work/disk.sock,if=none,id=data" \
         -device virtio-blk-pci,drive=data,physical_block_size=4096 \
         -drive "file=$work/media.img,format=raw,if=none,id=media,readonly=on" -device virtio-blk-pci,drive=media \
