@@ -180,7 +180,8 @@ static int make_api(struct control_role *c, struct err *err)
     struct config_args args;
     _cleanup_buf_ struct buf cluster = BUF_INIT;
     struct api_join join = { .ca_pem = r->pem[ROLE_SERVER_CA],
-                             .token_hash = r->pem[ROLE_TOKEN] };
+                             .token_hash = r->pem[ROLE_TOKEN],
+                             .node_name = config->disable_agent ? NULL : config->node_name };
 
     if (config_args(&args, config, NULL, NULL, err) < 0)
         return -1;

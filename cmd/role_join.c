@@ -90,9 +90,8 @@ static int refused(struct join *j, const struct answer *a, const char *what, str
     if (a->status == 401)
         return err_set(err, ERR_DENIED, "the server does not accept this node's certificate: "
                        "join again with a token");
-    return err_set(err, a->status == 403 || a->status == 422 || a->status == 409 ? ERR_DENIED
-                   : ERR_UNAVAILABLE, "%s: %s", what,
-                   text ? text : http_status_text(a->status));
+    return err_set(err, a->status == 403 || a->status == 422 ? ERR_DENIED : ERR_UNAVAILABLE,
+                   "%s: %s", what, text ? text : http_status_text(a->status));
 }
 
 static int send_home(enum role_pem id, struct slice text, struct err *err)

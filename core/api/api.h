@@ -46,6 +46,7 @@ struct api_join {
     const char *ca_pem;                     /* of the server's certificate: GET /cacerts */
     const char *config;                     /* JSON: GET /v1-inro/config */
     const char *token_hash;                 /* sha256 in hex of "server:PASSWORD"; NULL: none */
+    const char *node_name;                  /* of the server's own node: nobody else's */
 };
 
 struct api_opts {

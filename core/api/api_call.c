@@ -52,7 +52,7 @@ static int authorize(struct api_call *c)
         ask.resource = r->kind->resource;
         ask.subresource = r->sub ? r->sub->name : "";
     }
-    if (auth_allows(&c->user, &ask) && api_csr_visible(c)) {
+    if (auth_allows(&c->user, &ask) && api_csr_visible(c) && api_node_may(c)) {
         api_metric_authz(c->api, true);
         return 0;
     }

@@ -73,6 +73,7 @@ struct api_call {
     struct api_query query;
     struct slice body;
     const char *content_type, *accept, *user_agent, *if_none_match;
+    const char *node_password;              /* header Inro-Node-Password, of machines that join */
     struct auth_user user;
     struct api_route route;
     struct api_options opt;
@@ -93,6 +94,8 @@ struct api_call {
 };
 
 struct api_strategy;
+
+struct api_join_facts { char *ca, *config, *token_hash, *node_name; };     /* struct api_join */
 
 struct api {
     struct loop *loop;
@@ -225,6 +228,15 @@ int api_join_config(struct api_call *c);
  * answered. */
 int api_csr_create(struct api_call *c, const struct kind *kind, struct json *tree,
                    struct causes *causes);
+/* Before it is stored: binds the name of a node to who asks for its certificate. */
+int api_csr_claim(struct api_call *c, const struct kind *kind, const struct json *tree);
+/* api_node.c: for users that are nodes; others pass. */
+bool api_node_may(struct api_call *c);      /* what the route names is this node's */
+/* A new or changed object (old NULL: it is new). -1: answered. */
+int api_node_restrict(struct api_call *c, const struct kind *kind, const struct json *tree,
+                      const struct json *old);
+/* A token of the account of the route, bound to this. -1: answered. */
+int api_node_token(struct api_call *c, const char *kind, const char *name, const char *uid);
 bool api_csr_visible(struct api_call *c);   /* may the user see the CSR of this route */
 /* Deletes one object with these options; used by eviction and collections too. */
 struct api_delete_opts {

@@ -150,6 +150,7 @@ void api_on_request(struct http_req *req, void *ctx)
     c->content_type = http_req_field(req, "content-type");
     c->user_agent = http_req_field(req, "user-agent");
     c->if_none_match = http_req_field(req, "if-none-match");
+    c->node_password = http_req_field(req, "inro-node-password");
     api_query_parse(&c->query, c->a, req->query);
     good = authenticate(c, req) == 0;
     api_metric_authn(api, good);

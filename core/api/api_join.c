@@ -16,9 +16,13 @@
 #define SECRET_TYPE "bootstrap.kubernetes.io/token"
 #define SERVER_TOKEN_PREFIX "server:"
 
-struct api_join_facts {
-    char *ca, *config, *token_hash;
-};
+static void facts_deinit(struct api_join_facts *f)
+{
+    mem_free(f->ca);
+    mem_free(f->config);
+    mem_free(f->token_hash);
+    mem_free(f->node_name);
+}
 
 void api_join_set(struct api *api, const struct api_join *join)
 {
@@ -28,11 +32,9 @@ void api_join_set(struct api *api, const struct api_join *join)
         return;
     if (!f)
         f = api->join = NEW(struct api_join_facts);
-    mem_free(f->ca);
-    mem_free(f->config);
-    mem_free(f->token_hash);
+    facts_deinit(f);
     *f = (struct api_join_facts){ mem_strdup(join->ca_pem), mem_strdup(join->config),
-                                  mem_strdup(join->token_hash) };
+                                  mem_strdup(join->token_hash), mem_strdup(join->node_name) };
 }
 
 void api_join_free(struct api *api)
@@ -41,9 +43,7 @@ void api_join_free(struct api *api)
 
     if (!f)
         return;
-    mem_free(f->ca);
-    mem_free(f->config);
-    mem_free(f->token_hash);
+    facts_deinit(f);
     api->join = mem_free(f);
 }
 

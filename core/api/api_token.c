@@ -51,6 +51,8 @@ static int find_bound(struct api_call *c, const struct json *ref, struct bound *
     struct object *o;
 
     *out = (struct bound){ NULL, NULL, NULL };
+    if (api_node_token(c, kind, name, uid) < 0)
+        return -1;
     if (!json_is(ref, JSON_OBJECT))      /* absent, or null */
         return 0;
     if (str_eq(kind, "Pod"))

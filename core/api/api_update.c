@@ -325,7 +325,8 @@ static int admit_and_validate(struct update *u)
     struct causes causes = { .a = c->a };
     struct json *seen, *seen_old;
 
-    if (api_admit(c, &r, false) < 0)
+    if (api_admit(c, &r, false) < 0 ||
+        api_node_restrict(c, u->store, u->new_tree, u->old_tree) < 0)
         return -1;
     rules_prepare_update(u->new_tree, u->old_tree, u->store, &ctx);
     seen = u->new_tree;

@@ -140,7 +140,8 @@ int api_admit_create(struct api_call *c, const struct kind *kind, struct json *t
         return -1;
     meta = json_get(tree, "metadata");
     rules_prepare_create(tree, kind, &ctx);
-    if (api_csr_create(c, kind, tree, &causes) < 0)
+    if (api_csr_create(c, kind, tree, &causes) < 0 ||
+        api_node_restrict(c, kind, tree, NULL) < 0)
         return -1;
     view = c->route.kind->storage == kind ? api_rules_view(c, c->route.kind, &seen) : kind;
     rules_validate_create(&causes, seen, view, &ctx);
@@ -191,6 +192,8 @@ static int create_once(struct api_call *c, const struct kind *kind, struct json 
     }
     if (c->opt.dry_run)
         return pretend(c, kind, tree);
+    if (api_csr_claim(c, kind, tree) < 0)
+        return -1;
     return api_commit(c, kind, tree, KV_ABSENT, &c->object);
 }
 

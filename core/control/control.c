@@ -10,7 +10,8 @@ static const struct control_def *const defs[] = {
     &deployment_control, &replicaset_control, &endpointslice_control,
     &sactl_control, &rootca_control, &gcowner_control, &nsctl_control, &eventttl_control,
     &nodelife_control, &nodecidr_control, &nodeevict_control, &podgc_control,
-    &tokenctl_control, &csrapprove_control, &csrsign_control,
+    &tokenctl_control, &csrapprove_control, &csrsign_control, &tokenclean_control,
+    &csrclean_control, &nodepass_control,
 };
 
 /* Outlives the control as long as requests are on their way. */
@@ -304,6 +305,23 @@ void control_delete(struct pass *p, const struct object *o, const char *propagat
     req.uid_precondition = object_uid(o);
     req.propagation = propagation;
     control_do(p, &req, answer, arg);
+}
+
+static void on_deleted(struct pass *p, const struct client_result *r, void *arg)
+{
+    (void)arg;
+    if (!client_ok(r) && r->code != 404 && r->code != 409)
+        control_fail(p);
+}
+
+void control_delete_at(struct pass *p, const struct object *o, int64_t at_s)
+{
+    int64_t now = control_now_s(p->c->control);
+
+    if (at_s <= now)
+        control_delete(p, o, NULL, on_deleted, NULL);
+    else
+        control_again(p, (at_s - now) * 1000);
 }
 
 bool control_is_terminating_ns(const struct client_result *r)

@@ -133,12 +133,15 @@ void control_patch_strategic(struct pass *p, const struct object *o, const struc
                              control_answer answer, void *arg);
 void control_delete(struct pass *p, const struct object *o, const char *propagation,
                     control_answer answer, void *arg);
+/* Now, or in a later pass when its time (of the wall clock) has come. */
+void control_delete_at(struct pass *p, const struct object *o, int64_t at_s);
 bool control_is_terminating_ns(const struct client_result *r);   /* refused: its namespace goes */
 
 /* --- the table (control.c): one row each */
 extern const struct control_def deployment_control, replicaset_control, sactl_control,
     rootca_control, endpointslice_control, gcowner_control, nsctl_control, eventttl_control,
     nodelife_control, nodecidr_control, nodeevict_control, podgc_control,
-    tokenctl_control, csrapprove_control, csrsign_control;
+    tokenctl_control, csrapprove_control, csrsign_control, tokenclean_control,
+    csrclean_control, nodepass_control;
 
 #endif

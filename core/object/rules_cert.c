@@ -40,14 +40,12 @@ static void set_times(struct json *obj, const struct json *old, const struct rul
     timefmt_rfc3339(now, env_wall_s(ctx->env));
     json_each(it, json_path(obj, "status.conditions")) {
         const struct json *had = condition_of(old, rules_str(it, "type"));
-        const char *when = now;
+        bool same = had && str_eq(rules_str(had, "status"), rules_str(it, "status"));
 
-        if (had && str_eq(rules_str(had, "status"), rules_str(it, "status")))
-            when = rules_str(had, "lastTransitionTime");
-        if (!*rules_str(it, "lastUpdateTime"))
+        if (!*rules_str(it, "lastUpdateTime") && !same)
             json_set_str(ctx->a, it, "lastUpdateTime", now);
-        if (!*rules_str(it, "lastTransitionTime"))
-            json_set_str(ctx->a, it, "lastTransitionTime", when);
+        if (!*rules_str(it, "lastTransitionTime") && !same)
+            json_set_str(ctx->a, it, "lastTransitionTime", now);
     }
 }
 

@@ -40,9 +40,14 @@ static int open_store(struct api_box *b, const char *dir, struct err *err)
 
 static int open_api(struct api_box *b, struct err *err)
 {
+    char hash[CRYPTO_SHA256_HEX_BYTES];
+    struct api_join join = { .ca_pem = "CA\n", .config = "{\"a\":\"b\"}", .token_hash = hash,
+                             .node_name = API_BOX_NODE };
     struct api_opts o = { .loop = b->loop, .jobs = b->jobs, .cache = b->cache, .kv = b->kv,
                           .env = env_real(), .sa_key = b->sa_key, .advertise = "10.1.2.3:6443",
-                          .cluster_dns = "10.43.0.10" };
+                          .cluster_dns = "10.43.0.10", .join = &join };
+
+    crypto_sha256_hex(hash, API_BOX_TOKEN, strlen(API_BOX_TOKEN));
 
     if (api_new(&b->api, &o, err) < 0 || api_bootstrap(b->api, err) < 0)
         return -1;

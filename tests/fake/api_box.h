@@ -10,6 +10,9 @@
 
 #include "core/api/api.h"
 
+#define API_BOX_TOKEN "server:secret"    /* the server's own */
+#define API_BOX_NODE "n1"                /* its node */
+
 struct api_box {
     struct loop *loop;
     struct job_pool *jobs;

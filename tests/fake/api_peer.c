@@ -177,7 +177,7 @@ static void on_end(struct http_call *call, const struct err *why, void *ctx)
 
 const struct api_reply *api_peer_ask(struct api_peer *p, const struct api_ask *ask)
 {
-    struct http_field fields[2] = { { "Accept", ask->accept ? ask->accept : "application/json" } };
+    struct http_field fields[3] = { { "Accept", ask->accept ? ask->accept : "application/json" } };
     struct http_call_opts o = {
         .method = ask->method, .url = ask->path, .fields = fields, .n_fields = 1, .collect = true,
         .type = ask->body ? (ask->type ? ask->type : "application/json") : NULL, .on_end = on_end,
@@ -192,6 +192,8 @@ const struct api_reply *api_peer_ask(struct api_peer *p, const struct api_ask *a
     if (ask->token)
         fields[o.n_fields++] = (struct http_field){ "Authorization",
                                                     arena_printf(p->a, "Bearer %s", ask->token) };
+    if (ask->node_password)
+        fields[o.n_fields++] = (struct http_field){ "Inro-Node-Password", ask->node_password };
     if (ask->body)
         o.body = (struct slice){ ask->body, ask->body_len ? ask->body_len : strlen(ask->body) };
     check(http_client_call(&call, p->client, &o, &err) == 0);

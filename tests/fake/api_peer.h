@@ -27,6 +27,7 @@ struct api_ask {
     size_t body_len;                    /* 0: of the text */
     const char *type, *accept;          /* NULL: application/json */
     const char *token;                  /* a bearer token; NULL: none */
+    const char *node_password;          /* header Inro-Node-Password; NULL: none */
 };
 
 /* cn NULL: no certificate at all. */
