@@ -6,6 +6,7 @@
 #include "cmd/box/box.h"
 #include "cmd/config_args.h"
 #include "cmd/prepare.h"
+#include "cmd/selfstat.h"
 #include "core/base/log.h"
 #include "core/client/client_http.h"
 #include "core/loop/job.h"
@@ -58,6 +59,14 @@ static const char *image_exe(void)
 #endif
 }
 
+static void metrics(void *ctx, struct buf *out)
+{
+    struct node_role *n = ctx;
+
+    selfstat_metrics(n->role->selfstat, out);
+    client_http_metrics(n->client, out);
+}
+
 static int start_node(struct node_role *n, struct err *err)
 {
     const struct role *r = n->role;
@@ -77,6 +86,7 @@ static int start_node(struct node_role *n, struct err *err)
         .labels = c->node_label.v, .taints = c->node_taint.v,
         .cert_pem = role_pem(r, ROLE_CERT), .key_pem = role_pem(r, ROLE_KEY),
         .client_ca_pem = role_pem(r, ROLE_CLIENT_CA), .applets = n->applets,
+        .more = { metrics, n },
         .pods_max = (unsigned)args.max_pods,
         .image_exe = image_exe(),
     };

@@ -19,7 +19,7 @@
 
 #include "core/base/str.h"
 
-#define METRIC_BOUNDS_MAX 24             /* of a histogram, without +Inf */
+#define METRIC_BOUNDS_MAX 25             /* of a histogram, without +Inf */
 #define METRIC_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };

@@ -1,5 +1,6 @@
 #include "core/client/client_http_impl.h"
 
+#include <stdio.h>
 
 #include "core/base/check.h"
 #include "core/client/client_wire.h"
@@ -9,19 +10,26 @@ struct request {
     struct list link;
     struct client_http *client;
     const struct kind *kind;
+    enum client_http_method method;
+    int64_t begun_ns;                        /* for figures */
     struct http_call *call;
     void (*on_done)(const struct client_result *r, void *ctx);
     void *ctx;
 };
 
-static const struct { const char *method, *type; } verbs[CLIENT_VERB_MAX] = {
-    [CLIENT_GET] = { "GET", NULL },
-    [CLIENT_CREATE] = { "POST", "application/json" },
-    [CLIENT_UPDATE] = { "PUT", "application/json" },
-    [CLIENT_PATCH_MERGE] = { "PATCH", "application/merge-patch+json" },
-    [CLIENT_PATCH_JSON] = { "PATCH", "application/json-patch+json" },
-    [CLIENT_PATCH_STRATEGIC] = { "PATCH", "application/strategic-merge-patch+json" },
-    [CLIENT_DELETE] = { "DELETE", "application/json" },
+static const char *const methods[CLIENT_HTTP_METHOD_MAX] = {
+    [CLIENT_HTTP_GET] = "GET", [CLIENT_HTTP_POST] = "POST", [CLIENT_HTTP_PUT] = "PUT",
+    [CLIENT_HTTP_PATCH] = "PATCH", [CLIENT_HTTP_DELETE] = "DELETE",
+};
+
+static const struct { enum client_http_method method; const char *type; } verbs[CLIENT_VERB_MAX] = {
+    [CLIENT_GET] = { CLIENT_HTTP_GET, NULL },
+    [CLIENT_CREATE] = { CLIENT_HTTP_POST, "application/json" },
+    [CLIENT_UPDATE] = { CLIENT_HTTP_PUT, "application/json" },
+    [CLIENT_PATCH_MERGE] = { CLIENT_HTTP_PATCH, "application/merge-patch+json" },
+    [CLIENT_PATCH_JSON] = { CLIENT_HTTP_PATCH, "application/json-patch+json" },
+    [CLIENT_PATCH_STRATEGIC] = { CLIENT_HTTP_PATCH, "application/strategic-merge-patch+json" },
+    [CLIENT_DELETE] = { CLIENT_HTTP_DELETE, "application/json" },
 };
 
 static struct client_http *http_of(struct client *c)
@@ -93,6 +101,7 @@ static void request_on_end(struct http_call *call, const struct err *why, void *
         r.message = why->msg;
     else
         request_answer(q, &r, &o, a);
+    client_http_count(q->client, q->method, r.code, q->begun_ns);
     request_free(q);
     if (on_done)
         on_done(&r, done_ctx);
@@ -158,10 +167,12 @@ static int client_http_do(struct client *base, const struct client_req *req, str
     q = NEW(struct request);
     q->client = c;
     q->kind = req->kind;
+    q->method = verbs[req->verb].method;
+    q->begun_ns = metric_now_ns();
     q->on_done = req->on_done;
     q->ctx = req->ctx;
     list_push(&c->reqs, &q->link);
-    o.method = verbs[req->verb].method;
+    o.method = methods[verbs[req->verb].method];
     o.type = body.len ? verbs[req->verb].type : NULL;
     o.url = url.p;
     o.body = (struct slice){ body.p, body.len };
@@ -185,9 +196,64 @@ static struct client *client_http_free(struct client *base)
         request_free(q);
     }
     http_client_free(c->http);
+    metric_set_free(c->total);
+    metric_set_free(c->duration);
+    mem_free(c->host);
     mem_free(c->name);
     mem_free(c);
     return NULL;
+}
+
+/* --- figures --- */
+
+#define CODES_MAX 32                         /* seen codes of one method */
+#define MS 1000000ll
+
+static const int64_t duration_bounds[] = { 5 * MS, 25 * MS, 100 * MS, 250 * MS, 500 * MS, 1000 * MS,
+                                           2000 * MS, 4000 * MS, 8000 * MS, 15000 * MS, 30000 * MS,
+                                           60000 * MS };
+static const struct metric_family
+    total = { "rest_client_requests_total", "Number of HTTP requests, partitioned by status code, "
+              "method, and host.", METRIC_COUNTER, NULL, 0, 0 },
+    duration = { "rest_client_request_duration_seconds", "Request latency in seconds. Broken down "
+                 "by verb, and host.", METRIC_HISTOGRAM, duration_bounds,
+                 ARRAY_LEN(duration_bounds), 0 };
+
+/* "https://10.0.0.1:6443/x" -> "10.0.0.1:6443" */
+static char *host_of(const char *url)
+{
+    const char *at = strstr(url, "://");
+
+    at = at ? at + 3 : url;
+    return mem_strndup(at, strcspn(at, "/"));
+}
+
+void client_http_count(struct client_http *c, enum client_http_method m, int code,
+                       int64_t begun_ns)
+{
+    metric_set_add(c->total, (uint64_t)m << 16 | (uint64_t)code, 1);
+    if (begun_ns)
+        metric_set_add(c->duration, (uint64_t)m, metric_now_ns() - begun_ns);
+}
+
+static void total_labels(struct buf *labels, uint64_t key, void *ctx)
+{
+    const struct client_http *c = ctx;
+    char code[24] = "<error>";
+
+    if (key & 0xffff)
+        snprintf(code, sizeof(code), "%u", (unsigned)(key & 0xffff));
+    metric_label(labels, "code", key == METRIC_OTHER ? "other" : code);
+    metric_label(labels, "host", c->host);
+    metric_label(labels, "method", key == METRIC_OTHER ? "other" : methods[key >> 16]);
+}
+
+static void duration_labels(struct buf *labels, uint64_t key, void *ctx)
+{
+    const struct client_http *c = ctx;
+
+    metric_label(labels, "host", c->host);
+    metric_label(labels, "verb", key == METRIC_OTHER ? "other" : methods[key]);
 }
 
 static const struct client_ops client_http_ops = {
@@ -216,6 +282,9 @@ int client_http_new(struct client **out, struct loop *l, const struct client_htt
         mem_free(c);
         return -1;
     }
+    c->host = host_of(opts->http.base_url);
+    c->total = metric_set_new(&total, CLIENT_HTTP_METHOD_MAX * CODES_MAX);
+    c->duration = metric_set_new(&duration, CLIENT_HTTP_METHOD_MAX);
     *out = &c->base;
     return 0;
 }
@@ -230,4 +299,14 @@ struct http_client *client_http_http(struct client *c)
 {
     check(c->ops == &client_http_ops);
     return http_of(c)->http;
+}
+
+void client_http_metrics(struct client *base, struct buf *out)
+{
+    struct client_http *c = http_of(base);
+
+    if (base->ops != &client_http_ops)
+        return;
+    metric_set_write(out, c->total, total_labels, c);
+    metric_set_write(out, c->duration, duration_labels, c);
 }

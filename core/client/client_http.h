@@ -33,6 +33,8 @@ int client_http_new(struct client **out, struct loop *l, const struct client_htt
                     struct err *err);
 /* New certificate, roots or token, for a client of client_http_new. */
 int client_http_reload(struct client *c, const struct http_client_opts *opts, struct err *err);
+/* Its requests by method and code: rest_client_requests_total. Nothing for clients of others. */
+void client_http_metrics(struct client *c, struct buf *out);
 /* The connection pool below it: for streams (exec, log) and plain paths. */
 struct http_client *client_http_http(struct client *c);
 

@@ -2,6 +2,7 @@
 #ifndef CORE_CLIENT_CLIENT_HTTP_IMPL_H
 #define CORE_CLIENT_CLIENT_HTTP_IMPL_H
 
+#include "core/base/metric.h"
 #include "core/client/client_http.h"
 
 struct client_http {
@@ -11,11 +12,19 @@ struct client_http {
     struct list reqs, watches;
     struct loop_timer wake;
     int64_t away_ms;                         /* since when nothing answers; 0: it does */
+    char *host;
+    struct metric_set *total, *duration;     /* by enum client_http_method, and code */
 };
 
 /* client_http.c: an answer came, or a connection failed. After a time without any, the first answer
  * wakes the watches. */
 void client_http_heard(struct client_http *c, bool here);
+
+enum client_http_method { CLIENT_HTTP_GET, CLIENT_HTTP_POST, CLIENT_HTTP_PUT, CLIENT_HTTP_PATCH,
+                          CLIENT_HTTP_DELETE, CLIENT_HTTP_METHOD_MAX };
+/* A request ended; code 0: without an answer. begun_ns 0: a watch, its time is no latency. */
+void client_http_count(struct client_http *c, enum client_http_method m, int code,
+                       int64_t begun_ns);
 
 /* client_watch_http.c */
 int client_watch_http_new(struct client *c, struct client_watch **out,

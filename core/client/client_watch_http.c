@@ -194,6 +194,7 @@ static void watch_list_end(struct http_call *c, const struct err *why, void *ctx
     struct watch *w = ctx;
     int status = http_call_status(c), rc = 0;
 
+    client_http_count(w->client, CLIENT_HTTP_GET, why ? 0 : status, 0);
     w->call = NULL;
     client_http_heard(w->client, !why);
     if (why || status != 200) {
@@ -317,6 +318,7 @@ static void watch_on_end(struct http_call *c, const struct err *why, void *ctx)
 
     if (why)
         client_http_heard(w->client, false);
+    client_http_count(w->client, CLIENT_HTTP_GET, why && !status ? 0 : status, 0);
     if (status == 410)
         w->gone = true;
     else if (status && status != 200)

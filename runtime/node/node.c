@@ -378,7 +378,8 @@ int node_new(struct node **out, struct loop *l, struct client *c, struct job_poo
     n->own_shims = !opts->shims;
     n->self = (struct node_self){
         .loop = l, .clock = loop_env(l), .client = c, .jobs = jobs, .kernel = node_kernel_real(),
-        .shims = opts->shims ? opts->shims : shim_client_driver(), .conf = &n->conf };
+        .shims = opts->shims ? opts->shims : shim_client_driver(), .conf = &n->conf,
+        .more = opts->more };
     node_hold(&n->self);                     /* ours, until node_free */
     n->applets = node_conf_copy_list(opts->applets);
     if (node_conf_init(&n->conf, opts, err) < 0 || open_disk(n, opts, err) < 0) {

@@ -26,6 +26,9 @@
 
 struct node;
 
+/* Figures of what runs beside the node; called on its loop. */
+struct node_more { void (*metrics)(void *ctx, struct buf *out); void *ctx; };
+
 struct node_opts {
     const char *name;                    /* of the Node object */
     const char *ip;                      /* InternalIP */
@@ -44,6 +47,7 @@ struct node_opts {
     struct slice client_ca_pem;
     const char *const *applets;          /* of the built-in image; NULL: there is none */
     const char *image_exe;               /* the binary in it; NULL: our own */
+    struct node_more more;
     const struct shim_driver *shims;     /* NULL: shim_client_driver() */
 };
 

@@ -7,6 +7,7 @@
 
 #include "core/base/mem.h"
 #include "core/base/timefmt.h"
+#include "runtime/node/node_metric.h"
 #include "runtime/node/node_stats.h"
 #include "runtime/node/pod_self.h"
 #include "runtime/node/pod_status.h"
@@ -146,14 +147,35 @@ static int op_summary(void *ctx, struct buf *out, struct err *err)
     return node_stats_summary(out, ctx, err);
 }
 
-static int op_metrics(void *ctx, struct buf *out, struct err *err)
+static int op_metrics(void *ctx, const char *page, struct buf *out, struct err *err)
 {
-    return node_stats_metrics(out, ctx, err);
+    static const struct {
+        const char *page;
+        void (*write)(struct buf *out, struct node_self *self);
+    } pages[] = {
+        { "", node_metric_node }, { "cadvisor", node_metric_cadvisor },
+        { "resource", node_metric_resource }, { "probes", node_metric_probes },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++)
+        if (str_eq(pages[i].page, page)) {
+            pages[i].write(out, ctx);
+            return 0;
+        }
+    return err_set(err, ERR_NOT_FOUND, "404 page not found");
+}
+
+/* Pods can be started: the kubelet's loop turns. */
+static int op_healthy(void *ctx, struct err *err)
+{
+    const struct node_self *self = ctx;
+
+    return self->prepared ? 0 : err_set(err, ERR_UNAVAILABLE, "the runtime is not set up");
 }
 
 static const struct node_serve_ops ops = {
     .container = op_container, .log = op_log, .pod = op_pod, .pods = op_pods,
-    .summary = op_summary, .metrics = op_metrics,
+    .summary = op_summary, .metrics = op_metrics, .healthy = op_healthy,
 };
 
 int node_ops_serve(struct node_serve **out, struct node_self *self, const struct node_opts *o,

@@ -14,6 +14,7 @@
 
 #include "core/client/client.h"
 #include "core/loop/job.h"
+#include "core/base/metric.h"
 #include "net/pod/pod_net.h"
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/image/image.h"
@@ -49,6 +50,8 @@ struct node_kernel {
                       struct err *err);
     int (*group_kill)(const struct cgroup *c, const char *path, struct err *err);
     int (*group_remove)(const struct cgroup *c, const char *path, struct err *err);
+    int (*group_usage)(const struct cgroup *c, const char *path, struct cgroup_usage *out,
+                       struct err *err);
 };
 const struct node_kernel *node_kernel_real(void);
 
@@ -69,6 +72,12 @@ struct node_object;
 struct node_ref_cache;
 struct node_serve;
 struct podset;
+
+/* What is counted as it happens (node_metric.c). */
+struct node_figures {
+    struct metric_hist pod_start;        /* seen to all of it running */
+    uint64_t pods_started, containers_started, containers_failed;
+};
 
 /* What every pod machine uses; outlives them all. */
 struct node_self {
@@ -100,6 +109,8 @@ struct node_self {
     bool network_ready;                  /* bridge and addresses too */
     bool swept;                          /* leftovers are gone: new pods may come */
     bool draining;                       /* node_stop_pods: nothing new starts */
+    struct node_figures figures;
+    struct node_more more;
     unsigned held;                       /* jobs and requests that still use it */
     void (*on_unheld)(struct node_self *self);   /* after the owner went; NULL before */
 };

@@ -1,6 +1,7 @@
 /* node_serve.c -- the port: peers, paths, and what is answered at once. */
 #include "runtime/node/node_serve_int.h"
 
+#include "core/base/metric.h"
 #include "core/tls/tls.h"
 
 #define TEXT "text/plain; charset=utf-8"
@@ -68,11 +69,40 @@ static void answer_buf(struct node_serve_call *c, const char *type, const struct
     http_respond(c->req, &a);
 }
 
+/* As the kubelet's: three checks, of which only the last can fail. */
+static const char *const checks[] = { "ping", "log", "syncloop" };
+
+static void healthz_one(struct node_serve_call *c, const char *name, bool healthy)
+{
+    for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
+        if (!str_eq(checks[i], name))
+            continue;
+        if (healthy || i + 1 < ARRAY_LEN(checks))
+            node_serve_refuse(c, 200, "ok");
+        else
+            node_serve_refuse(c, 500, "internal server error: the node is not healthy");
+        return;
+    }
+    node_serve_refuse(c, 404, "404 page not found");
+}
+
 static void healthz(struct node_serve_call *c)
 {
-    bool ok = !c->s->ops->healthy || c->s->ops->healthy(c->s->ctx);
+    struct err err = ERR_INIT;
+    bool healthy = !c->s->ops->healthy || c->s->ops->healthy(c->s->ctx, &err) == 0;
+    _cleanup_buf_ struct buf b = BUF_INIT;
 
-    node_serve_refuse(c, ok ? 200 : 500, ok ? "ok" : "the node is not healthy");
+    if (c->n_parts > 1) {
+        healthz_one(c, c->parts[1], healthy);
+        return;
+    }
+    buf_str(&b, "[+]ping ok\n[+]log ok\n");
+    buf_str(&b, healthy ? "[+]syncloop ok\nhealthz check passed\n"
+                        : "[-]syncloop failed: reason withheld\nhealthz check failed\n");
+    if (healthy && !node_serve_query(c, "verbose"))
+        node_serve_refuse(c, 200, "ok");
+    else
+        node_serve_refuse(c, healthy ? 200 : 500, b.p);
 }
 
 static void list_pods(struct node_serve_call *c, bool running)
@@ -86,63 +116,92 @@ static void list_pods(struct node_serve_call *c, bool running)
 static void pods(struct node_serve_call *c) { list_pods(c, false); }
 static void running_pods(struct node_serve_call *c) { list_pods(c, true); }
 
-static void answer_of(struct node_serve_call *c, int (*fn)(void *, struct buf *, struct err *),
-                      const char *type)
+static void summary(struct node_serve_call *c)
 {
     _cleanup_buf_ struct buf b = BUF_INIT;
     struct err err = ERR_INIT;
 
-    if (!fn)
+    if (!c->s->ops->summary)
         node_serve_refuse(c, 404, "404 page not found");
-    else if (fn(c->s->ctx, &b, &err) < 0)
+    else if (c->s->ops->summary(c->s->ctx, &b, &err) < 0)
         node_serve_refuse_err(c, &err);
     else
-        answer_buf(c, type, &b);
-}
-
-static void summary(struct node_serve_call *c)
-{
-    answer_of(c, c->s->ops->summary, "application/json");
+        answer_buf(c, "application/json", &b);
 }
 
 static void metrics(struct node_serve_call *c)
 {
-    answer_of(c, c->s->ops->metrics, "text/plain; version=0.0.4; charset=utf-8");
+    const char *page = c->n_parts > 1 ? c->parts[1] : "";
+    _cleanup_buf_ struct buf b = BUF_INIT;
+    struct err err = ERR_INIT;
+
+    if (!c->s->ops->metrics)
+        node_serve_refuse(c, 404, "404 page not found");
+    else if (c->s->ops->metrics(c->s->ctx, page, &b, &err) < 0)
+        node_serve_refuse_err(c, &err);
+    else
+        answer_buf(c, METRIC_TYPE, &b);
 }
 
 /* --- paths */
 
+enum may { FOR_ALL = 1, FOR_MONITORS = 2 };
+
 static const struct route {
     const char *first, *second;          /* second NULL: the parts are the handler's */
     unsigned min, max;                   /* parts in all */
-    bool open, read_only;                /* for everyone; GET only */
+    unsigned may;                        /* who else but the API server and administrators */
+    bool read_only;                      /* GET only */
     void (*handle)(struct node_serve_call *c);
 } routes[] = {
-    { "healthz", NULL, 1, 2, true, true, healthz },
-    { "pods", NULL, 1, 1, false, true, pods },
-    { "runningpods", NULL, 1, 1, false, true, running_pods },
-    { "stats", "summary", 2, 2, false, true, summary },
-    { "metrics", "resource", 2, 2, false, true, metrics },
-    { "metrics", NULL, 1, 1, false, true, metrics },
-    { "containerLogs", NULL, 4, 4, false, true, node_serve_log },
-    { "exec", NULL, 4, 5, false, false, node_serve_exec },
-    { "attach", NULL, 4, 5, false, false, node_serve_attach },
-    { "portForward", NULL, 3, 4, false, false, node_serve_forward },
+    { "healthz", NULL, 1, 2, FOR_ALL, true, healthz },
+    { "pods", NULL, 1, 1, 0, true, pods },
+    { "runningpods", NULL, 1, 1, 0, true, running_pods },
+    { "stats", "summary", 2, 2, FOR_MONITORS, true, summary },
+    { "metrics", NULL, 1, 2, FOR_MONITORS, true, metrics },
+    { "containerLogs", NULL, 4, 4, 0, true, node_serve_log },
+    { "exec", NULL, 4, 5, 0, false, node_serve_exec },
+    { "attach", NULL, 4, 5, 0, false, node_serve_attach },
+    { "portForward", NULL, 3, 4, 0, false, node_serve_forward },
 };
+_Static_assert(ARRAY_LEN(routes) <= NODE_SERVE_ROUTES_MAX, "a counter for each route");
 
-static bool trusted(const struct http_req *r)
+static bool trusted(const struct http_req *r, const struct route *route)
 {
+    unsigned may = route ? route->may : 0;
     const struct crypto_names *n;
 
+    if (may & FOR_ALL)
+        return true;
     if (!r->peer_cert || r->peer_cert_why)
         return false;
     n = crypto_cert_names(r->peer_cert);
     if (str_eq(n->cn, NODE_SERVE_PEER))
         return true;
     for (unsigned i = 0; i < n->n_orgs; i++)
-        if (str_eq(n->orgs[i], "system:masters"))
+        if (str_eq(n->orgs[i], "system:masters") ||
+            (may & FOR_MONITORS && str_eq(n->orgs[i], "system:monitoring")))
             return true;
     return false;
+}
+
+void node_serve_metrics(const struct node_serve *s, struct buf *out)
+{
+    static const struct metric_family f = {
+        "kubelet_http_requests_total", "Number of the http requests received since the server "
+        "started", METRIC_COUNTER, NULL, 0, 0,
+    };
+
+    metric_write_head(out, &f);
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        _cleanup_buf_ struct buf labels = BUF_INIT;
+
+        if (!s->asked[i])
+            continue;
+        metric_label(&labels, "path", routes[i].first);
+        metric_label(&labels, "server_type", "readwrite");
+        metric_write_u64(out, &f, labels.p, s->asked[i]);
+    }
 }
 
 /* False: a part that cannot be decoded, or too many. */
@@ -181,7 +240,9 @@ static void on_request(struct http_req *req, void *ctx)
     const struct route *r = split_path(&c) ? find_route(&c) : NULL;
     bool get = str_eq(req->method, "GET") || str_eq(req->method, "HEAD");
 
-    if (!trusted(req) && !(r && r->open))
+    if (r)
+        c.s->asked[r - routes]++;
+    if (!trusted(req, r))
         node_serve_refuse(&c, 401, req->peer_cert_why ?
                           "Unauthorized: the client's certificate is not trusted"
                                                       : "Unauthorized");

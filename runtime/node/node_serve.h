@@ -3,11 +3,13 @@
  *
  *   /containerLogs/NS/POD/CONTAINER   /exec/NS/POD[/UID]/CONTAINER   /attach/NS/POD[/UID]/CONTAINER
  *   /portForward/NS/POD[/UID]
- *   /pods  /runningpods/  /healthz  /stats/summary  /metrics  /metrics/resource
+ *   /pods  /runningpods/  /healthz  /stats/summary
+ *   /metrics  /metrics/cadvisor  /metrics/resource  /metrics/probes
  *
  * Only for peers with a certificate of our CA that is in group system:masters or is the API
- * server's (NODE_SERVE_PEER); /healthz for everyone. Pods are reached through node_serve_ops;
- * nothing of a request is kept past the end of its container but what its callbacks say.
+ * server's (NODE_SERVE_PEER); figures also for system:monitoring; /healthz for everyone. Pods are
+ * reached through node_serve_ops; nothing of a request is kept past the end of its container but
+ * what its callbacks say.
  */
 #ifndef RUNTIME_NODE_NODE_SERVE_H
 #define RUNTIME_NODE_NODE_SERVE_H
@@ -51,9 +53,9 @@ struct node_serve_ops {
     void (*pods)(void *ctx, struct buf *out, bool running_only);     /* a PodList as JSON */
     /* stats/summary as JSON; may be NULL */
     int (*summary)(void *ctx, struct buf *out, struct err *err);
-    /* metrics/resource as text; may be NULL */
-    int (*metrics)(void *ctx, struct buf *out, struct err *err);
-    bool (*healthy)(void *ctx);                  /* NULL: always */
+    /* page: what follows "metrics/", or ""; as Prometheus's text; may be NULL */
+    int (*metrics)(void *ctx, const char *page, struct buf *out, struct err *err);
+    int (*healthy)(void *ctx, struct err *err);  /* NULL: always */
 };
 
 struct node_serve_opts {
@@ -71,6 +73,7 @@ int node_serve_new(struct node_serve **out, struct loop *l, const struct node_se
 struct node_serve *node_serve_free(struct node_serve *s);
 CLEANUP_DEFINE(struct node_serve, node_serve_free)
 uint16_t node_serve_port(const struct node_serve *s);
+void node_serve_metrics(const struct node_serve *s, struct buf *out);    /* its requests */
 /* A container ended: its streams end once all is sent. container_id NULL: the handle of the shim
  * goes, nothing of it is used after this; call it before each free() of one. */
 void node_serve_container_gone(struct node_serve *s, struct shim *shim, const char *container_id);

@@ -13,6 +13,7 @@
 #include "runtime/node/node_serve.h"
 
 #define NODE_SERVE_PARTS_MAX 8
+#define NODE_SERVE_ROUTES_MAX 16
 
 struct node_serve {
     struct loop *loop;
@@ -23,6 +24,7 @@ struct node_serve {
     struct tls_ctx *tls;
     struct list streams;
     unsigned n_streams;
+    uint64_t asked[NODE_SERVE_ROUTES_MAX];       /* requests by route */
 };
 
 /* A request taken apart; everything in the arena. */

@@ -1,4 +1,4 @@
-/* node_stats.c -- usage of groups as JSON and as Prometheus text. */
+/* node_stats.c -- usage of groups as JSON. */
 #include "runtime/node/node_stats.h"
 
 #include <fcntl.h>
@@ -19,7 +19,7 @@ static bool usage_of(const struct node_self *self, const char *pod_group, const 
     _cleanup_(mem_freep) char *path = id ? mem_printf("%s/%s", pod_group, id)
                                          : mem_strdup(pod_group);
 
-    return cgroup_usage(self->cgroup, path, out, NULL) == 0;
+    return self->kernel->group_usage(self->cgroup, path, out, NULL) == 0;
 }
 
 static void add_usage(struct buf *out, const struct cgroup_usage *u, const char *now)
@@ -31,8 +31,7 @@ static void add_usage(struct buf *out, const struct cgroup_usage *u, const char 
             u->memory_rss_bytes, u->memory_faults, u->memory_major_faults);
 }
 
-/* The machine's own: /proc/stat and /proc/meminfo. */
-static void machine(struct cgroup_usage *out)
+void node_stats_machine(struct cgroup_usage *out)
 {
     _cleanup_buf_ struct buf cpu = BUF_INIT, mem = BUF_INIT;
     uint64_t user = 0, nice = 0, sys = 0, total = 0, available = 0;
@@ -101,7 +100,7 @@ int node_stats_summary(struct buf *out, struct node_self *self, struct err *err)
 
     (void)err;
     timefmt_rfc3339(now, env_wall_s(self->clock));
-    machine(&u);
+    node_stats_machine(&u);
     buf_fmt(out, "{\"node\":{\"nodeName\":\"%s\",", self->conf->name);
     add_usage(out, &u, now);
     buf_str(out, "},\"pods\":[");
@@ -109,69 +108,5 @@ int node_stats_summary(struct buf *out, struct node_self *self, struct err *err)
         if (p->shim)
             add_pod(out, p, now);
     buf_str(out, "]}");
-    return 0;
-}
-
-/* --- metrics/resource */
-
-static const struct { const char *name, *type, *help; } heads[] = {
-    { "node_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed by the node" },
-    { "node_memory_working_set_bytes", "gauge", "Current working set of the node" },
-    { "container_cpu_usage_seconds_total", "counter", "Cumulative cpu time of the container" },
-    { "container_memory_working_set_bytes", "gauge", "Current working set of the container" },
-    { "container_start_time_seconds", "gauge", "Start time of the container since 1970" },
-    { "pod_cpu_usage_seconds_total", "counter", "Cumulative cpu time of the pod" },
-    { "pod_memory_working_set_bytes", "gauge", "Current working set of the pod" },
-};
-
-static void add_value(struct buf *out, size_t head, const char *labels, double v, int64_t now_ms)
-{
-    buf_fmt(out, "%s%s %g %" PRId64 "\n", heads[head].name, labels, v, now_ms);
-}
-
-static void pod_values(struct buf *out, size_t head, const struct pod *p, int64_t now_ms)
-{
-    struct cgroup_usage u;
-    char labels[1024];
-
-    if (head >= 5) {
-        if (!usage_of(p->self, p->group, NULL, &u))
-            return;
-        snprintf(labels, sizeof(labels), "{namespace=\"%s\",pod=\"%s\"}", p->ns, p->name);
-        add_value(out, head, labels, head == 5 ? (double)u.cpu_ns / 1e9
-                                               : (double)u.memory_working_set_bytes, now_ms);
-        return;
-    }
-    for (size_t i = 0; i < p->n_containers; i++) {
-        const struct pod_container *c = &p->containers[i];
-
-        if (!pod_is_running(c) || !usage_of(p->self, p->group, c->now.id, &u))
-            continue;
-        snprintf(labels, sizeof(labels), "{container=\"%s\",namespace=\"%s\",pod=\"%s\"}", c->name,
-                 p->ns, p->name);
-        add_value(out, head, labels, head == 2 ? (double)u.cpu_ns / 1e9
-                                     : head == 3 ? (double)u.memory_working_set_bytes
-                                                 : (double)c->now.started_ns / 1e9, now_ms);
-    }
-}
-
-int node_stats_metrics(struct buf *out, struct node_self *self, struct err *err)
-{
-    int64_t now_ms = env_wall_us(self->clock) / 1000;
-    struct cgroup_usage u;
-    struct pod *p;
-
-    (void)err;
-    machine(&u);
-    for (size_t h = 0; h < ARRAY_LEN(heads); h++) {
-        buf_fmt(out, "# HELP %s %s\n# TYPE %s %s\n", heads[h].name, heads[h].help, heads[h].name,
-                heads[h].type);
-        if (h < 2)
-            add_value(out, h, "", h ? (double)u.memory_working_set_bytes : (double)u.cpu_ns / 1e9,
-                      now_ms);
-        for (size_t at = 0; h >= 2 && (p = podset_next(self->pods, &at)) != NULL;)
-            if (p->shim)
-                pod_values(out, h, p, now_ms);
-    }
     return 0;
 }

@@ -24,13 +24,13 @@
 #include "runtime/node/node_exec.h"
 #include "runtime/node/node_listen.h"
 #include "runtime/node/node_self.h"
+#include "runtime/node/probe.h"
 
 struct node_hook;
 struct node_images_req;
 struct node_ref_set;
 struct node_volumes;
 struct pod_flight;
-struct probe_set;
 
 #define POD_BACKOFF_MIN_MS 10000         /* of a container that ends, and of a pull that fails */
 #define POD_BACKOFF_MAX_MS 300000
@@ -106,6 +106,7 @@ struct pod_container {
     bool was_started, was_ready;         /* by the API's status, when adopted */
     struct node_listen_ports serves;     /* TCP: spec.ports, else what the image exposes */
     struct probe_set *probes;
+    struct probe_counts probed;
     struct node_hook *hook;              /* postStart or preStop on its way */
     struct object *hook_object;          /* whose handler it runs */
 };
@@ -132,6 +133,7 @@ struct pod {
     bool ending;                         /* node_stop_pods */
     bool adopted;                        /* a shim of a former run may be there */
     bool recorded;                       /* pod.json is there */
+    bool counted;                        /* as started */
     bool known;                          /* from the disk, before the API said anything */
     bool again;                          /* CLEAN leads to BACKOFF, not to DONE */
     int64_t end_grace_ms;

@@ -7,11 +7,26 @@
 #include "core/base/mem.h"
 #include "core/base/timefmt.h"
 #include "runtime/node/node_images.h"
+#include "runtime/node/node_metric.h"
 #include "runtime/node/pod_create.h"
 #include "runtime/node/pod_self.h"
 #include "runtime/node/probe.h"
 
 #define PULL_FLIP_MS 2000                /* ErrImagePull becomes ImagePullBackOff after so long */
+
+/* The pod counts as started once its last main container has, unless it was there before us. */
+static void count_start(const struct pod_container *c)
+{
+    struct pod *p = c->pod;
+
+    p->self->figures.containers_started++;
+    for (size_t i = 0; i < p->n_containers; i++)
+        if (p->containers[i].kind == POD_MAIN && !p->containers[i].now.started)
+            return;
+    if (!p->counted && !p->adopted)
+        node_metric_pod_started(&p->self->figures, env_wall_us(p->self->clock) - p->start_us);
+    p->counted = true;
+}
 
 static enum sm_next step_wait(void *owner);
 static enum sm_next step_pull(void *owner);
@@ -300,6 +315,7 @@ static enum sm_next create_failed(struct pod_container *c)
 
 static enum sm_next start_failed(struct pod_container *c)
 {
+    c->pod->self->figures.containers_failed++;
     pod_warn(c->pod, c, "Failed", "Error: %s", c->op.err.msg);
     if (!c->now.ended) {
         c->now.ended = true;
@@ -379,6 +395,7 @@ static enum sm_next step_start(void *owner)
     c->now.started = true;
     if (!c->now.started_ns)
         c->now.started_ns = env_wall_us(p->self->clock) * 1000;
+    count_start(c);
     pod_event(p, c, "Started", "Container started");
     log_info("container started", "pod=%s/%s container=%s attempt=%u", p->ns, p->name, c->name,
              c->now.attempt);

@@ -109,7 +109,8 @@ static void start_probes(struct pod_container *c, const struct node_exec_target 
         .target = target, .pod = c->pod->object, .container = pod_spec(c),
         .started_s = c->now.started_ns / 1000000000, .was_started = old && c->was_started,
         .was_ready = old && c->was_ready, .ports = c->serves,
-        .net_pid = c->pod->self->shims->pid(c->pod->shim), .on_change = on_probe_change,
+        .net_pid = c->pod->self->shims->pid(c->pod->shim), .counts = &c->probed,
+        .on_change = on_probe_change,
         .on_unhealthy = on_unhealthy, .on_event = on_probe_event, .ctx = c });
     pod_touch(c->pod);
 }

@@ -192,6 +192,9 @@ static void on_run(void *ctx, enum probe_result r, const char *message)
         return;
     }
     p->tries = 0;
+    if (s->o.counts)
+        s->o.counts->n[p->kind][r == PROBE_FAILURE ? PROBE_BAD : r == PROBE_ERROR ? PROBE_UNKNOWN
+                                                                               : PROBE_GOOD]++;
     s->busy++;
     tell_event(p, r, message);
     if (!s->dead && r != PROBE_ERROR)

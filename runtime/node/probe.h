@@ -21,6 +21,9 @@ enum probe_kind { PROBE_STARTUP, PROBE_LIVENESS, PROBE_READINESS, PROBE_KIND_MAX
 
 struct probe_set;
 
+enum probe_count { PROBE_GOOD, PROBE_BAD, PROBE_UNKNOWN, PROBE_COUNT_MAX };
+struct probe_counts { uint64_t n[PROBE_KIND_MAX][PROBE_COUNT_MAX]; };
+
 struct probe_opts {
     const struct node_exec_target *target;       /* copied; what it points to is borrowed */
     struct object *pod;                          /* referenced */
@@ -31,6 +34,7 @@ struct probe_opts {
     /* without a readiness probe: what must listen in net_pid's network; none: nothing is waited for */
     struct node_listen_ports ports;
     pid_t net_pid;
+    struct probe_counts *counts;                 /* results are added there; may be NULL */
     void (*on_change)(void *ctx);                /* started or ready changed: read them again */
     /* Liveness or startup failed for good: the container is to be killed, with this grace (-1: the
      * pod's). Once. */

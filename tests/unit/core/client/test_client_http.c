@@ -163,6 +163,13 @@ TEST(requests)
     f->s = http_server_free(f->s);
     ask(f, (struct client_req){ .verb = CLIENT_GET, .kind = kind_node(), .name = "n" });
     EXPECT(str_starts(f->log.p, "0 - |connect to 127.0.0.1"));
+    buf_clear(&f->log);
+    client_http_metrics(f->c, &f->log);
+    EXPECT(strstr(f->log.p, "rest_client_requests_total{code=\"201\",host=\"127.0.0.1:"));
+    EXPECT(strstr(f->log.p, "\",method=\"POST\"} 2\n"));
+    EXPECT(strstr(f->log.p, "rest_client_requests_total{code=\"<error>\",host=\""));
+    EXPECT(strstr(f->log.p, "rest_client_requests_total{code=\"502\",host=\""));
+    EXPECT(strstr(f->log.p, ",verb=\"GET\",le=\"+Inf\"} 4\n"));
     EXPECT_ERR(client_do(f->c, &(struct client_req){ .verb = CLIENT_GET, .kind = kind_pod(), .ns = "d" }, &err),
                &err, ERR_INVALID);
     EXPECT_ERR(client_do(f->c, &(struct client_req){ .verb = CLIENT_CREATE, .kind = kind_pod(), .ns = "d" }, &err),
