@@ -7,7 +7,13 @@
 #include <unistd.h>
 
 #include "core/base/fd.h"
+#include "core/base/json.h"
 #include "core/base/log.h"
+#include "core/base/timefmt.h"
+#include "core/client/recorder.h"
+
+#define NAMESPACE "kube-system"
+#define KIND "AdmissionPlugin"
 
 struct plugins {
     struct admit_lua *lua;
@@ -19,6 +25,8 @@ struct plugins {
     struct job job;
     bool running, again, lost;
     int64_t began_ms;
+    struct recorder *recorder;
+    _Atomic unsigned queued;             /* events on their way to the loop */
 };
 
 int plugins_open(struct plugins **out, const char *data_dir, struct err *err)
@@ -94,10 +102,92 @@ static void on_change(struct loop_io *io, unsigned events)
     loop_timer_set(p->loop, &p->quiet, PLUGINS_QUIET_MS, on_quiet);
 }
 
+/* --- events: from any thread to the loop */
+
+struct told {
+    struct loop_msg msg;
+    struct plugins *plugins;
+    char *plugin, *message;
+    const char *reason;                  /* static */
+};
+
+static void on_told(struct loop_msg *m)
+{
+    struct told *t = container_of(m, struct told, msg);
+    struct plugins *p = t->plugins;
+    const struct recorder_ref about = { .api_version = "inro.local/v1", .kind = KIND,
+                                        .ns = NAMESPACE, .name = t->plugin };
+
+    p->queued--;
+    if (p->recorder && !loop_is_closing(p->loop))
+        recorder_event_ref(p->recorder, &about, str_eq(t->reason, "Denied") ? RECORDER_NORMAL
+                                                                           : RECORDER_WARNING,
+                           t->reason, t->message);
+    mem_free(t->plugin);
+    mem_free(t->message);
+    mem_free(t);
+}
+
+static void on_event(void *ctx, const struct admit_lua_event *e)
+{
+    struct plugins *p = ctx;
+    struct told *t;
+
+    if (p->queued++ >= PLUGINS_EVENTS_MAX) {
+        p->queued--;
+        return;
+    }
+    t = NEW(struct told);
+    *t = (struct told){ .plugins = p, .plugin = mem_strdup(e->plugin),
+                        .message = mem_strdup(e->message), .reason = e->reason };
+    loop_post(p->loop, &t->msg, on_told);
+}
+
+void plugins_tell(struct plugins *p, struct client *c)
+{
+    p->recorder = recorder_free(p->recorder);
+    if (c)
+        p->recorder = recorder_new(c, "inro-plugins", "");
+}
+
+/* --- page */
+
+void plugins_page(struct plugins *p, struct buf *out)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(0);
+    struct json *top = json_object(a), *list = json_array(a);
+    struct admit_lua_row row;
+    char when[TIMEFMT_BYTES];
+
+    for (size_t at = 0; admit_lua_next(p->lua, &at, &row);) {
+        struct json *o = json_object(a);
+
+        json_set_str(a, o, "name", arena_strdup(a, row.name));
+        json_set_str(a, o, "file", arena_strdup(a, row.file));
+        json_set_str(a, o, "handlers", row.handlers);
+        json_set_bool(a, o, "loaded", !row.broken);
+        json_set_int(a, o, "calls", (int64_t)row.calls);
+        json_set_int(a, o, "denied", (int64_t)row.denied);
+        json_set_int(a, o, "failed", (int64_t)row.failed);
+        json_set_int(a, o, "stopped", (int64_t)row.stopped);
+        if (*row.error) {
+            timefmt_rfc3339(when, row.error_s);
+            json_set_str(a, o, "lastError", arena_strdup(a, row.error));
+            json_set_str(a, o, "lastErrorTime", arena_strdup(a, when));
+        }
+        json_append(a, list, o);
+    }
+    json_set(a, top, "items", list);
+    json_write(out, top);
+}
+
+/* --- life */
+
 int plugins_start(struct plugins *p, struct loop *l, struct job_pool *jobs, struct err *err)
 {
     p->loop = l;
     p->jobs = jobs;
+    admit_lua_on_event(p->lua, on_event, p);
     (void)admit_lua_reload(p->lua);      /* the log tells what does not load */
     return loop_io_add(l, &p->io, p->watch, LOOP_READ, on_change, err);
 }
@@ -120,6 +210,7 @@ struct plugins *plugins_free(struct plugins *p)
 {
     if (!p)
         return NULL;
+    recorder_free(p->recorder);
     loop_io_del(&p->io);
     loop_timer_del(&p->quiet);
     admit_lua_free(p->lua);

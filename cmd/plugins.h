@@ -6,6 +6,7 @@
 #ifndef CMD_PLUGINS_H
 #define CMD_PLUGINS_H
 
+#include "core/client/client.h"
 #include "core/loop/job.h"
 #include "plugins/admit/admit_lua.h"
 
@@ -20,6 +21,12 @@ int plugins_start(struct plugins *p, struct loop *l, struct job_pool *jobs, stru
 #define PLUGINS_STUCK_MS 10000           /* of one reload */
 /* -1: changes do not count any more: a reload hangs, or the folder was removed. On the loop. */
 int plugins_health(const struct plugins *p, struct err *err);
+#define PLUGINS_EVENTS_MAX 64            /* waiting to be written; further ones are dropped */
+/* What plugins do becomes Events in kube-system, about an "AdmissionPlugin" of the plugin's name.
+ * c NULL: no more of them. On the loop, which is the client's. */
+void plugins_tell(struct plugins *p, struct client *c);
+/* A list of the plugins and what they did. */
+void plugins_page(struct plugins *p, struct buf *out);
 struct admit_lua *plugins_lua(struct plugins *p);
 struct plugins *plugins_free(struct plugins *p);     /* after the pool is freed */
 

@@ -33,6 +33,7 @@ struct control_role {
     struct tls_ctx *tls;
     struct http_server *http;
     struct deciders *deciders;
+    struct client *plugins_client;       /* writes their Events */
     unsigned bad;                        /* objects in the store that could not be read */
 };
 
@@ -87,6 +88,17 @@ static void metrics(void *ctx, struct buf *out)
     selfstat_metrics(c->role->selfstat, out);
     if (c->deciders)
         deciders_metrics(c->deciders, out);
+    admit_lua_metrics(plugins_lua(c->role->plugins), out);
+}
+
+static int page(void *ctx, const char *name, struct buf *out)
+{
+    struct control_role *c = ctx;
+
+    if (!str_eq(name, "plugins"))
+        return -1;
+    plugins_page(c->role->plugins, out);
+    return 0;
 }
 
 static int check_deciders(void *ctx, struct err *err)
@@ -167,7 +179,7 @@ static int make_api(struct control_role *c, struct err *err)
         .loop = r->loop, .jobs = c->jobs, .cache = c->cache, .kv = c->kv, .env = env_real(),
         .service_cidr = config->service_cidr, .sa_key = c->sa_key,
         .lua = plugins_lua(r->plugins),
-        .more = { metrics, checks, ARRAY_LEN(checks), c },
+        .more = { metrics, page, checks, ARRAY_LEN(checks), c },
         .issuer = arena_printf(config->a, "https://kubernetes.default.svc.%s",
                                config->cluster_domain),
         .node_ca_pem = r->pem[ROLE_SERVER_CA], .node_cert_pem = r->pem[ROLE_CLIENT_CERT],
@@ -219,6 +231,14 @@ static int serve(struct control_role *c, struct err *err)
     return 0;
 }
 
+static int tell_of_plugins(struct control_role *c, struct err *err)
+{
+    if (api_client_new(&c->plugins_client, c->api, c->role->loop, "system:inro:plugins", err) < 0)
+        return -1;
+    plugins_tell(c->role->plugins, c->plugins_client);
+    return 0;
+}
+
 /* --- the role */
 
 int role_control_open(struct role *r, struct err *err)
@@ -236,7 +256,7 @@ int role_control_start(struct role *r, struct err *err)
     if (job_pool_new(&c->jobs, CONTROL_JOBS, class_max, err) < 0 ||
         make_signing(c, err) < 0 || open_store(c, err) < 0 ||
         plugins_start(r->plugins, r->loop, c->jobs, err) < 0 || make_api(c, err) < 0 ||
-        serve(c, err) < 0 || start_deciders(c, err) < 0)
+        serve(c, err) < 0 || tell_of_plugins(c, err) < 0 || start_deciders(c, err) < 0)
         return -1;
     role_ready();
     return 0;
@@ -270,6 +290,8 @@ void role_control_release(struct role *r)
     c->jobs = job_pool_free(c->jobs);
     while (loop_step(r->loop, 0))        /* answers of the last jobs */
         ;
+    plugins_tell(r->plugins, NULL);
+    client_free(c->plugins_client);
     api_free(c->api);
     r->plugins = plugins_free(r->plugins);
     kv_close(c->kv);

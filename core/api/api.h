@@ -36,6 +36,8 @@ struct api_check { const char *name; api_check_fn run; };
 /* What else runs in this process. Called on the API's loop. */
 struct api_more {
     void (*metrics)(void *ctx, struct buf *out);     /* adds to /metrics; or NULL */
+    /* a page below /inro/, for administrators, as JSON; -1: there is none; or NULL */
+    int (*page)(void *ctx, const char *name, struct buf *out);
     const struct api_check *checks;
     unsigned n_checks;
     void *ctx;

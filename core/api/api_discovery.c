@@ -411,6 +411,18 @@ int api_page_not_found(struct api_call *c)
     return text(c, 404, "404 page not found\n");
 }
 
+static int more_page(struct api_call *c)
+{
+    const struct api_more *more = &c->api->more;
+
+    if (!more->page || !str_starts(c->path, "/inro/") ||
+        more->page(more->ctx, c->path + sizeof("/inro/") - 1, &c->text) < 0)
+        return api_page_not_found(c);
+    c->text_type = "application/json";
+    c->code = 200;
+    return 0;
+}
+
 /* --- routes */
 
 static int answer(struct api_call *c, const struct json *tree)
@@ -500,7 +512,7 @@ int api_nonresource(struct api_call *c)
         { "/readyz", api_health, false },
         { "/healthz", api_health, false }, { "/version", version, false },
         { "/metrics", api_metric_page, true }, { "/metrics/slis", api_health_slis, true },
-        { "/openapi", api_openapi, false },
+        { "/inro", more_page, false }, { "/openapi", api_openapi, false },
         { "/openid/v1/jwks", jwks, true }, { "/", root, true },
         { "/.well-known/openid-configuration", openid, true },
         { "/cacerts", api_join_cacerts, true }, { "/v1-inro/config", api_join_config, true },

@@ -12,24 +12,42 @@
 
 #include "core/base/fd.h"
 #include "core/base/log.h"
+#include "core/base/metric.h"
 #include "core/base/ref.h"
 #include "plugins/lua/lua_host.h"
 
 #define NAME_BYTES 64
 
+enum handler { MUTATE, VALIDATE, HANDLER_MAX };
+enum end { ALLOWED, DENIED, FAILED, STOPPED, END_MAX };      /* stopped: by a limit */
+
+/* What one file did; the same for all its versions. */
+struct figures {
+    struct ref ref;
+    _Atomic uint64_t ends[HANDLER_MAX][END_MAX];
+    struct metric_hist took[HANDLER_MAX];
+    pthread_mutex_t lock;                    /* of the rest */
+    char error[ERR_MSG_BYTES];
+    int64_t error_s;
+};
+
 struct plugin {
     struct ref ref;
+    struct figures *figures;
     char file[NAME_BYTES + 8];               /* "allow-registries.lua" */
     uint64_t hash;                           /* of its text */
     pthread_mutex_t lock;                    /* of host */
     struct lua_host *host;
-    atomic_uint_fast64_t calls, denied, failed;
 };
+
+struct broken { char file[NAME_BYTES + 8], error[ERR_MSG_BYTES]; int64_t error_s; };
 
 struct set {
     struct ref ref;
     struct plugin *v[ADMIT_LUA_PLUGINS_MAX];
     size_t n;
+    struct broken *broken;                   /* files that do not load, whatever stands in */
+    size_t n_broken;
 };
 
 struct admit_lua {
@@ -37,13 +55,34 @@ struct admit_lua {
     const struct env *env;
     pthread_mutex_t lock;                    /* of set: held to take a reference, no longer */
     struct set *set;
-    char row_name[NAME_BYTES], row_file[NAME_BYTES + 8];
+    void (*on_event)(void *ctx, const struct admit_lua_event *e);
+    void *ctx;
+    _Atomic uint64_t loads, load_failures;
+    char row_name[NAME_BYTES], row_file[NAME_BYTES + 8], row_error[ERR_MSG_BYTES];
 };
+
+static struct figures *figures_new(void)
+{
+    struct figures *f = NEW(struct figures);
+
+    ref_init(&f->ref);
+    pthread_mutex_init(&f->lock, NULL);
+    return f;
+}
+
+static void figures_unref(struct figures *f)
+{
+    if (!f || !ref_put(&f->ref))
+        return;
+    pthread_mutex_destroy(&f->lock);
+    mem_free(f);
+}
 
 static struct plugin *plugin_unref(struct plugin *p)
 {
     if (p && ref_put(&p->ref)) {
         lua_host_free(p->host);
+        figures_unref(p->figures);
         pthread_mutex_destroy(&p->lock);
         mem_free(p);
     }
@@ -55,6 +94,7 @@ static struct set *set_unref(struct set *s)
     if (s && ref_put(&s->ref)) {
         for (size_t i = 0; i < s->n; i++)
             plugin_unref(s->v[i]);
+        mem_free(s->broken);
         mem_free(s);
     }
     return NULL;
@@ -101,6 +141,20 @@ struct admit_lua *admit_lua_free(struct admit_lua *l)
     return mem_free(l);
 }
 
+void admit_lua_on_event(struct admit_lua *l,
+                        void (*fn)(void *ctx, const struct admit_lua_event *e), void *ctx)
+{
+    l->on_event = fn;
+    l->ctx = ctx;
+}
+
+static void tell(const struct admit_lua *l, const char *plugin, const char *reason,
+                 const char *message)
+{
+    if (l->on_event)
+        l->on_event(l->ctx, &(struct admit_lua_event){ plugin, reason, message });
+}
+
 /* --- loading */
 
 static void on_print(void *ctx, const char *plugin, const char *line)
@@ -144,6 +198,24 @@ static void keep(struct set *s, struct plugin *p)
     s->v[s->n++] = p;
 }
 
+static void note_broken(struct admit_lua *l, struct set *into, const char *file, const char *error)
+{
+    struct broken *b;
+    char name[NAME_BYTES];
+
+    if (!into->broken)
+        into->broken = mem_alloc_array(ADMIT_LUA_PLUGINS_MAX, sizeof(*into->broken));
+    l->load_failures++;
+    if (into->n_broken < ADMIT_LUA_PLUGINS_MAX) {
+        b = &into->broken[into->n_broken++];
+        snprintf(b->file, sizeof(b->file), "%s", file);
+        snprintf(b->error, sizeof(b->error), "%s", error);
+        b->error_s = env_wall_s(l->env);
+    }
+    snprintf(name, sizeof(name), "%.*s", (int)(strlen(file) - 4), file);
+    tell(l, name, "FailedLoad", error);
+}
+
 /* One file into the new set: as it was, or loaded anew. False: it fails. */
 static bool take(struct admit_lua *l, struct set *into, const struct set *old, const char *file)
 {
@@ -159,11 +231,16 @@ static bool take(struct admit_lua *l, struct set *into, const struct set *old, c
     if (err.code == ERR_NONE &&
         load(&p, l, file, (struct slice){ text.p ? text.p : "", text.len }, &err) == 0) {
         into->v[into->n++] = p;
+        p->figures = was ? was->figures : figures_new();
+        if (was)
+            ref_get(&was->figures->ref);
+        l->loads++;
         log_info("plugin loaded", "file=%s name=%s", file, lua_host_decl(p->host)->name);
         return true;
     }
     log_error("plugin not loaded", "file=%s error=%s%s", file, err.msg,
               was ? " (its former version stays)" : "");
+    note_broken(l, into, file, err.msg);
     if (was)
         keep(into, was);
     return false;
@@ -189,6 +266,7 @@ unsigned admit_lua_reload(struct admit_lua *l)
         if (now->n == ADMIT_LUA_PLUGINS_MAX) {
             log_error("plugin not loaded", "file=%s error=more than %d plugins", names[i]->d_name,
                       ADMIT_LUA_PLUGINS_MAX);
+            note_broken(l, now, names[i]->d_name, "too many plugins");
             failed++;
         } else if (!take(l, now, old, names[i]->d_name)) {
             failed++;
@@ -208,21 +286,145 @@ static const char *handlers(const struct lua_host_decl *d)
     return !d->mutates ? "validate" : d->validates ? "mutate, validate" : "mutate";
 }
 
-bool admit_lua_next(struct admit_lua *l, size_t *at, struct admit_lua_row *out)
+static uint64_t count(const struct figures *f, enum end end)
 {
-    _cleanup_(set_unrefp) struct set *s = set_now(l);
+    return f->ends[MUTATE][end] + f->ends[VALIDATE][end];
+}
 
-    if (*at >= s->n)
-        return false;
+static const struct broken *broken_of(const struct set *s, const char *file)
+{
+    for (size_t i = 0; i < s->n_broken; i++)
+        if (str_eq(s->broken[i].file, file))
+            return &s->broken[i];
+    return NULL;
+}
 
-    struct plugin *p = s->v[(*at)++];
+static void row_of(struct admit_lua *l, struct plugin *p, struct admit_lua_row *out)
+{
+    struct figures *f = p->figures;
 
     snprintf(l->row_name, sizeof(l->row_name), "%s", lua_host_decl(p->host)->name);
     snprintf(l->row_file, sizeof(l->row_file), "%s", p->file);
-    *out = (struct admit_lua_row){ .name = l->row_name, .file = l->row_file,
-                                   .handlers = handlers(lua_host_decl(p->host)), .calls = p->calls,
-                                   .denied = p->denied, .failed = p->failed };
-    return true;
+    pthread_mutex_lock(&f->lock);
+    snprintf(l->row_error, sizeof(l->row_error), "%s", f->error);
+    out->error_s = f->error_s;
+    pthread_mutex_unlock(&f->lock);
+    out->handlers = handlers(lua_host_decl(p->host));
+    out->denied = count(f, DENIED);
+    out->failed = count(f, FAILED);
+    out->stopped = count(f, STOPPED);
+    out->calls = count(f, ALLOWED) + out->denied + out->failed + out->stopped;
+}
+
+static void row_broken(struct admit_lua *l, const struct broken *b, struct admit_lua_row *out)
+{
+    snprintf(l->row_file, sizeof(l->row_file), "%s", b->file);
+    snprintf(l->row_error, sizeof(l->row_error), "%s", b->error);
+    out->error_s = b->error_s;
+    out->broken = true;
+}
+
+/* The plugins, then the files that no plugin stands for. */
+bool admit_lua_next(struct admit_lua *l, size_t *at, struct admit_lua_row *out)
+{
+    _cleanup_(set_unrefp) struct set *s = set_now(l);
+    const struct broken *b;
+
+    *out = (struct admit_lua_row){ .name = l->row_name, .file = l->row_file, .handlers = "",
+                                   .error = l->row_error };
+    if (*at < s->n) {
+        row_of(l, s->v[*at], out);
+        b = broken_of(s, s->v[(*at)++]->file);
+        if (b)
+            row_broken(l, b, out);
+        return true;
+    }
+    while (*at - s->n < s->n_broken) {
+        b = &s->broken[(*at)++ - s->n];
+        if (find(s, b->file))
+            continue;
+        snprintf(l->row_name, sizeof(l->row_name), "%.*s", (int)(strlen(b->file) - 4), b->file);
+        row_broken(l, b, out);
+        return true;
+    }
+    return false;
+}
+
+/* --- figures */
+
+static const int64_t took_bounds[] = {   /* 50 us to the limit of time */
+    50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000, 25000000, 50000000,
+    100000000,
+};
+static const struct metric_family
+    f_calls = { "inro_plugin_calls_total", "Calls of Lua plugins by what came of them; stopped: by "
+                "a limit of time or memory.", METRIC_COUNTER, NULL, 0, 0 },
+    f_took = { "inro_plugin_duration_seconds", "Time in a handler of a Lua plugin.",
+               METRIC_HISTOGRAM, took_bounds, ARRAY_LEN(took_bounds), 0 },
+    f_loaded = { "inro_plugin_loaded", "Files of plugins: 1 as it is on disk, 0 it does not load.",
+                 METRIC_GAUGE, NULL, 0, 0 },
+    f_loads = { "inro_plugin_loads_total", "Files of plugins read anew, by result.", METRIC_COUNTER,
+                NULL, 0, 0 };
+static const char *const handler_names[] = { [MUTATE] = "mutate", [VALIDATE] = "validate" };
+static const char *const end_names[] = { [ALLOWED] = "allowed", [DENIED] = "denied",
+                                         [FAILED] = "failed", [STOPPED] = "stopped" };
+
+static bool has(const struct plugin *p, enum handler h)
+{
+    const struct lua_host_decl *d = lua_host_decl(p->host);
+
+    return h == MUTATE ? d->mutates : d->validates;
+}
+
+static void write_calls(struct buf *out, const struct plugin *p, bool times)
+{
+    for (int h = 0; h < HANDLER_MAX; h++) {
+        _cleanup_buf_ struct buf labels = BUF_INIT;
+        size_t len;
+
+        if (!has(p, (enum handler)h))
+            continue;
+        metric_label(&labels, "plugin", lua_host_decl(p->host)->name);
+        metric_label(&labels, "handler", handler_names[h]);
+        len = labels.len;
+        if (times)
+            metric_write_hist(out, &f_took, labels.p, &p->figures->took[h]);
+        for (int e = 0; e < END_MAX && !times; e++) {
+            labels.len = len;
+            metric_label(&labels, "result", end_names[e]);
+            metric_write_u64(out, &f_calls, labels.p, p->figures->ends[h][e]);
+        }
+    }
+}
+
+static void write_loaded(struct buf *out, const struct set *s)
+{
+    metric_write_head(out, &f_loaded);
+    for (size_t i = 0; i < s->n + s->n_broken; i++) {
+        const char *file = i < s->n ? s->v[i]->file : s->broken[i - s->n].file;
+        _cleanup_buf_ struct buf labels = BUF_INIT;
+
+        if (i < s->n && broken_of(s, file))
+            continue;
+        metric_label(&labels, "file", file);
+        metric_write_u64(out, &f_loaded, labels.p, i < s->n);
+    }
+}
+
+void admit_lua_metrics(struct admit_lua *l, struct buf *out)
+{
+    _cleanup_(set_unrefp) struct set *s = set_now(l);
+
+    metric_write_head(out, &f_calls);
+    for (size_t i = 0; i < s->n; i++)
+        write_calls(out, s->v[i], false);
+    metric_write_head(out, &f_took);
+    for (size_t i = 0; i < s->n; i++)
+        write_calls(out, s->v[i], true);
+    write_loaded(out, s);
+    metric_write_head(out, &f_loads);
+    metric_write_u64(out, &f_loads, "result=\"loaded\"", l->loads);
+    metric_write_u64(out, &f_loads, "result=\"failed\"", l->load_failures);
 }
 
 /* --- requests */
@@ -253,27 +455,66 @@ static struct lua_host_request request_of(const struct admit_request *r)
     };
 }
 
-static struct status *judge(struct plugin *p, const struct admit_request *r, int result,
-                            const struct lua_host_verdict *v, const struct err *err)
-{
-    const struct lua_host_decl *d = lua_host_decl(p->host);
+/* One call on its way through a plugin. */
+struct turn {
+    struct admit_lua *l;
+    struct plugin *p;
+    enum handler handler;
+    const struct admit_request *r;
+    int64_t begun_ns;
+    struct lua_host_verdict v;
+    struct err err;
+};
 
-    if (result < 0) {
-        p->failed++;
-        log_warn("plugin failed", "name=%s error=%s", d->name, err->msg);
-        if (d->failure == LUA_IGNORE)
-            return NULL;
-        return status_new(r->a, 500, "InternalError",
-                          "Internal error occurred: failed calling plugin \"%s\": %s", d->name,
-                          err->msg);
-    }
-    for (unsigned i = 0; i < v->n_warnings; i++)
-        codec_note(r->warnings, "%s", v->warnings[i]);
-    if (!v->denied)
+static void tell_turn(const struct turn *t, const char *reason, const char *what)
+{
+    const struct admit_request *r = t->r;
+    static const char *const verbs[] = { [ADMIT_CREATE] = "create", [ADMIT_UPDATE] = "update",
+                                         [ADMIT_DELETE] = "delete" };
+    const char *name = str_empty(r->name) ? "(no name yet)" : r->name;
+
+    if (r->dry_run || str_eq(r->kind->kind, "Event"))
+        return;
+    tell(t->l, lua_host_decl(t->p->host)->name, reason,
+         arena_printf(r->a, "%s %s %s%s%s: %s", verbs[r->verb], r->kind->kind, r->ns,
+                      *r->ns ? "/" : "", name, what));
+}
+
+static struct status *fail(struct turn *t)
+{
+    const struct lua_host_decl *d = lua_host_decl(t->p->host);
+    struct figures *f = t->p->figures;
+    bool limit = t->err.code == ERR_TIMEOUT || t->err.code == ERR_QUOTA;
+
+    f->ends[t->handler][limit ? STOPPED : FAILED]++;
+    pthread_mutex_lock(&f->lock);
+    snprintf(f->error, sizeof(f->error), "%s", t->err.msg);
+    f->error_s = env_wall_s(t->l->env);
+    pthread_mutex_unlock(&f->lock);
+    log_warn("plugin failed", "name=%s error=\"%s\"", d->name, t->err.msg);
+    tell_turn(t, limit ? "Stopped" : "Failed", t->err.msg);
+    if (d->failure == LUA_IGNORE)
         return NULL;
-    p->denied++;
-    return status_new(r->a, 403, "Forbidden", "admission plugin \"%s\" denied the request: %s",
-                      d->name, v->denied);
+    return status_new(t->r->a, 500, "InternalError",
+                      "Internal error occurred: failed calling plugin \"%s\": %s", d->name,
+                      t->err.msg);
+}
+
+static struct status *judge(struct turn *t, int result)
+{
+    struct figures *f = t->p->figures;
+
+    metric_hist_add(&f->took[t->handler], &f_took, metric_now_ns() - t->begun_ns);
+    if (result < 0)
+        return fail(t);
+    for (unsigned i = 0; i < t->v.n_warnings; i++)
+        codec_note(t->r->warnings, "%s", t->v.warnings[i]);
+    f->ends[t->handler][t->v.denied ? DENIED : ALLOWED]++;
+    if (!t->v.denied)
+        return NULL;
+    tell_turn(t, "Denied", t->v.denied);
+    return status_new(t->r->a, 403, "Forbidden", "admission plugin \"%s\" denied the request: %s",
+                      lua_host_decl(t->p->host)->name, t->v.denied);
 }
 
 /* Writes of subresources (status, binding) are the cluster's own business. */
@@ -291,17 +532,16 @@ struct status *admit_lua_validate(struct admit_lua *l, const struct admit_reques
 
     for (size_t i = 0; i < s->n && !refusal; i++) {
         struct plugin *p = s->v[i];
-        struct lua_host_verdict v = { 0 };
-        struct err err = ERR_INIT;
+        struct turn t = { .l = l, .p = p, .handler = VALIDATE, .r = r, .err = ERR_INIT };
         int result;
 
         if (!lua_host_decl(p->host)->validates || !wants(p, r))
             continue;
-        p->calls++;
         pthread_mutex_lock(&p->lock);
-        result = lua_host_validate(p->host, &request, &v, &err);
+        t.begun_ns = metric_now_ns();
+        result = lua_host_validate(p->host, &request, &t.v, &t.err);
         pthread_mutex_unlock(&p->lock);
-        refusal = judge(p, r, result, &v, &err);
+        refusal = judge(&t, result);
     }
     return refusal;
 }
@@ -333,19 +573,18 @@ struct status *admit_lua_mutate(struct admit_lua *l, const struct admit_request 
     for (size_t i = 0; i < s->n && !refusal && r->object; i++) {
         struct plugin *p = s->v[i];
         struct lua_host_request request = request_of(r);
-        struct lua_host_verdict v = { 0 };
-        struct err err = ERR_INIT;
+        struct turn t = { .l = l, .p = p, .handler = MUTATE, .r = r, .err = ERR_INIT };
         int result;
 
         if (!lua_host_decl(p->host)->mutates || !wants(p, r))
             continue;
-        p->calls++;
         pthread_mutex_lock(&p->lock);
-        result = lua_host_mutate(p->host, &request, &v, &err);
+        t.begun_ns = metric_now_ns();
+        result = lua_host_mutate(p->host, &request, &t.v, &t.err);
         pthread_mutex_unlock(&p->lock);
-        if (result == 0 && v.object && !v.denied)
-            result = put_back(r, v.object, &err);
-        refusal = judge(p, r, result, &v, &err);
+        if (result == 0 && t.v.object && !t.v.denied)
+            result = put_back(r, t.v.object, &t.err);
+        refusal = judge(&t, result);
     }
     return refusal;
 }

@@ -28,12 +28,28 @@ unsigned admit_lua_reload(struct admit_lua *l);
 struct status *admit_lua_mutate(struct admit_lua *l, const struct admit_request *r);
 struct status *admit_lua_validate(struct admit_lua *l, const struct admit_request *r);
 
+/* What plugins do, for people: told from any thread, texts live until it returns. Not of writes
+ * that are dry runs, nor of Events. */
+struct admit_lua_event {
+    const char *plugin;                  /* its name */
+    const char *reason;                  /* "Denied", "Failed", "Stopped", "FailedLoad" */
+    const char *message;
+};
+void admit_lua_on_event(struct admit_lua *l,
+                        void (*fn)(void *ctx, const struct admit_lua_event *e), void *ctx);
+
+/* inro_plugin_calls_total, inro_plugin_duration_seconds, ...; any thread */
+void admit_lua_metrics(struct admit_lua *l, struct buf *out);
+
 /* One plugin for the eyes of a person; texts live until the next call with this set. */
 struct admit_lua_row {
     const char *name, *file, *handlers;
-    uint64_t calls, denied, failed;
+    uint64_t calls, denied, failed, stopped;
+    const char *error;                   /* the last one; "": none */
+    int64_t error_s;                     /* when, since 1970 */
+    bool broken;                         /* the file does not load; handlers are the former's */
 };
-/* Walks a copy of the figures: *at = 0 first. */
+/* Walks a copy of the figures, on one thread: *at = 0 first. */
 bool admit_lua_next(struct admit_lua *l, size_t *at, struct admit_lua_row *out);
 
 #endif
