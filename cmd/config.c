@@ -93,7 +93,7 @@ const struct config_flag config_flags[] = {
       "NAME=VALUE", "of the controllers: node-monitor-grace-period, node-startup-grace-period",
       NULL, false },
     { "kubelet-arg", 0, CONFIG_LIST, N, AT(kubelet_arg), NULL, "NAME=VALUE",
-      "of the node: max-pods", NULL, false },
+      "of the node: max-pods, node-status-update-frequency", NULL, false },
 
     { "log-level", 0, CONFIG_TEXT, ST, AT(log_level), "info", "LEVEL",
       "debug, info, warn or error", config_check_level, false },

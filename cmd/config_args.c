@@ -31,6 +31,9 @@ static const struct arg {
     { &manager, "node-monitor-grace-period", AT(node_grace_ms), MILLISECONDS, 50000, 1000, DAY_MS },
     { &manager, "node-startup-grace-period", AT(node_startup_grace_ms), MILLISECONDS,
       60000, 1000, DAY_MS },
+    /* upstream's nodes tell that they are alive at this pace, too, once it is set */
+    { &kubelet, "node-status-update-frequency", AT(heartbeat_ms), MILLISECONDS,
+      10000, 1000, 3600000 },
     { &kubelet, "max-pods", AT(max_pods), COUNT, 110, 1, 10000 },
 };
 

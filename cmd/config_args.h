@@ -15,7 +15,7 @@ struct config_args {
     /* kube-controller-manager */
     int64_t node_grace_ms, node_startup_grace_ms;
     /* kubelet */
-    int64_t max_pods;
+    int64_t max_pods, heartbeat_ms;
 };
 
 /* Errors name the flag and the setting. unknown: told of each "kubelet-arg=NAME" without meaning

@@ -87,7 +87,7 @@ static int start_node(struct node_role *n, struct err *err)
         .cert_pem = role_pem(r, ROLE_CERT), .key_pem = role_pem(r, ROLE_KEY),
         .client_ca_pem = role_pem(r, ROLE_CLIENT_CA), .applets = n->applets,
         .more = { metrics, n },
-        .pods_max = (unsigned)args.max_pods,
+        .pods_max = (unsigned)args.max_pods, .heartbeat_ms = args.heartbeat_ms,
         .image_exe = image_exe(),
     };
     return node_new(&n->node, r->loop, n->client, n->jobs, &n->opts, err);

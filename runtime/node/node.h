@@ -23,6 +23,7 @@
 
 #define NODE_PORT 10250
 #define NODE_PODS_MAX 110
+#define NODE_LEASE_MS 10000
 
 struct node;
 
@@ -43,6 +44,7 @@ struct node_opts {
     const char *const *labels, *const *taints;   /* "key=value", "key=value:Effect"; or NULL */
     uint16_t port;                       /* 0: NODE_PORT */
     unsigned pods_max;                   /* 0: NODE_PODS_MAX */
+    int64_t heartbeat_ms;                /* between two renewals of the Lease; 0: NODE_LEASE_MS */
     struct slice cert_pem, key_pem;      /* of the server on `port` */
     struct slice client_ca_pem;
     const char *const *applets;          /* of the built-in image; NULL: there is none */

@@ -75,7 +75,8 @@ int node_conf_init(struct node_conf *c, const struct node_opts *o, struct err *e
         .image_exe = mem_strdup(o->image_exe),
         .labels = node_conf_copy_list(o->labels), .taints = node_conf_copy_list(o->taints),
         .port = o->port ? o->port : NODE_PORT,
-        .pods_max = o->pods_max ? o->pods_max : NODE_PODS_MAX };
+        .pods_max = o->pods_max ? o->pods_max : NODE_PODS_MAX,
+        .heartbeat_ms = o->heartbeat_ms ? o->heartbeat_ms : NODE_LEASE_MS };
     return 0;
 }
 

@@ -2,7 +2,7 @@
  *
  *   register: CREATE --409--> take up: PATCH of labels --> status
  *   status:   look (job) -> render -> differs or five minutes old: PATCH nodes/NAME/status
- *   lease:    PATCH every ten seconds --404--> CREATE
+ *   lease:    PATCH at every heartbeat --404--> CREATE
  */
 #include "runtime/node/node_object.h"
 
@@ -182,7 +182,7 @@ static void lease_on_done(const struct client_result *r, void *ctx)
     n->lease_busy = false;
     if (!client_ok(r) && r->code != 0)
         log_warn("node lease not renewed", "code=%d why=\"%s\"", r->code, r->message);
-    lease_next(n, client_ok(r) ? NODE_LEASE_MS : NODE_RETRY_MS);
+    lease_next(n, client_ok(r) ? n->self->conf->heartbeat_ms : NODE_RETRY_MS);
 }
 
 static struct json *lease_body(struct node_object *n, struct arena *a, bool create)
@@ -239,7 +239,8 @@ static void lease_send(struct node_object *n, bool create)
     fly(n, &(struct client_req){
         .verb = create ? CLIENT_CREATE : CLIENT_PATCH_MERGE, .kind = kind_lease(), .ns = LEASE_NS,
         .name = create ? NULL : n->self->conf->name, .body = lease_body(n, a, create),
-        .timeout_ms = NODE_LEASE_MS, .on_done = create ? lease_on_done : lease_on_patched });
+        .timeout_ms = n->self->conf->heartbeat_ms,
+        .on_done = create ? lease_on_done : lease_on_patched });
 }
 
 static void lease_on_time(struct loop_timer *t)

@@ -10,7 +10,6 @@
 #include "runtime/node/node_facts.h"
 #include "runtime/node/node_self.h"
 
-#define NODE_LEASE_MS 10000
 #define NODE_LEASE_S 40                  /* how long a Lease holds */
 #define NODE_STATUS_MS 300000
 #define NODE_LOOK_MS 10000               /* at pressure and images */

@@ -63,6 +63,7 @@ struct node_conf {
     char **labels, **taints;             /* NULL-ended */
     uint16_t port;
     unsigned pods_max;
+    int64_t heartbeat_ms;
 };
 
 struct informer;

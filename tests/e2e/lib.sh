@@ -230,6 +230,18 @@ e2e_cleanup() {
     [ -z "$switch" ] || ip netns del "$switch" 2> /dev/null
     if [ $failed != 0 ] && [ -n "${INRO_KEEP:-}" ]; then echo "  kept: $work"; else rm -rf "$work"; fi
 }
+# node_kill NODE: all of its processes at once, as when the power goes
+node_kill() {
+    local round p
+    disown "$(server_pid "$1")"                        # the shell need not tell of it
+    for round in 1 2 3; do
+        for p in $(cat /sys/fs/cgroup/*/"$cgroup_base-$1"/cgroup.procs /sys/fs/cgroup/"$cgroup_base-$1"/cgroup.procs \
+                       $(find /sys/fs/cgroup/*/"$cgroup_base-$1" -name cgroup.procs 2> /dev/null) 2> /dev/null) \
+                 $(grep -laF "$work/$1/" /proc/[0-9]*/cmdline 2> /dev/null | cut -d/ -f3); do
+            [ "$p" = $$ ] || kill -KILL "$p" 2> /dev/null
+        done
+    done
+}
 # What sanitizers say of the server, its roles, their children and shims, at their ends, too: all write to these logs.
 no_reports() {
     e2e_stop_all

@@ -143,6 +143,18 @@ TEST(a_quiet_node_writes_little)
     deinit(&b);
 }
 
+TEST(the_heartbeat_is_a_setting)
+{
+    struct bench b;
+
+    init(&b);
+    b.conf.heartbeat_ms = 1000;
+    fake_client_run(b.f);
+    fake_client_pass(b.f, &b.env, 30000, 100);
+    EXPECT(fake_client_calls(b.f, CLIENT_PATCH_MERGE, kind_lease()) >= 25);
+    deinit(&b);
+}
+
 TEST(a_node_that_is_there_is_taken_up)
 {
     struct bench b;
