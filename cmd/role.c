@@ -27,7 +27,8 @@ const struct role_row role_rows[ROLE_MAX] = {
                        role_control_stop, role_control_release },
     [ROLE_NODE] = { "node", CONFINE_NODE, NULL, role_node_start, role_node_stop,
                     role_node_release },
-    [ROLE_DNS] = { "dns", CONFINE_DNS, NULL, role_dns_start, role_dns_stop, role_dns_release },
+    [ROLE_DNS] = { "dns", CONFINE_DNS, role_dns_open, role_dns_start, role_dns_stop,
+                   role_dns_release },
     [ROLE_JOIN] = { "join", CONFINE_JOIN, NULL, role_join_start, role_join_stop,
                     role_join_release },
 };
@@ -58,7 +59,6 @@ static int give_up_rights(struct role *r, struct err *err)
         .places = {
             [CONFINE_STORE] = arena_printf(a, "%s/db", r->root),
             [CONFINE_PLUGINS] = arena_printf(a, "%s/plugins", data_dir),
-            [CONFINE_SLICE] = arena_printf(a, "%s/agent", data_dir),
             [CONFINE_RESOLV] = r->config->resolv_conf, [CONFINE_HOSTS] = "/etc/hosts",
         },
     };

@@ -90,6 +90,7 @@ void role_control_release(struct role *r);
 int role_node_start(struct role *r, struct err *err);
 void role_node_stop(struct role *r);
 void role_node_release(struct role *r);
+int role_dns_open(struct role *r, struct err *err);
 int role_dns_start(struct role *r, struct err *err);
 void role_dns_stop(struct role *r);
 void role_dns_release(struct role *r);

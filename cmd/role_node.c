@@ -6,6 +6,7 @@
 #include "cmd/box/box.h"
 #include "cmd/config_args.h"
 #include "cmd/prepare.h"
+#include "cmd/role_slice.h"
 #include "cmd/selfstat.h"
 #include "core/base/log.h"
 #include "core/client/client_http.h"
@@ -18,6 +19,8 @@
 #define NODE_CONNS 16                    /* to the API; watches hold about half */
 #define NODE_CONNS_IDLE_MS 15000
 #define NODE_POLL_MS 5                   /* until everything is ready */
+#define NODE_POLL_LATE_MS 500
+#define NODE_POLLS 200                   /* before it is late */
 #define NODE_STOP_GRACE_MS 30000         /* of pods that are ended with the server */
 
 struct node_role {
@@ -26,9 +29,11 @@ struct node_role {
     const char **applets;
     struct job_pool *jobs;
     struct client *client;
+    struct client *slice;                /* the same, when it is one */
     struct node *node;
     struct proxy *proxy;
     struct loop_timer poll;
+    unsigned polls;
 };
 
 static int connect_api(struct node_role *n, struct err *err)
@@ -64,7 +69,15 @@ static void metrics(void *ctx, struct buf *out)
     struct node_role *n = ctx;
 
     selfstat_metrics(n->role->selfstat, out);
-    client_http_metrics(n->client, out);
+    client_http_metrics(n->slice ? client_slice_inner(n->slice) : n->client, out);
+}
+
+static int keep_slice(struct node_role *n, struct err *err)
+{
+    if (role_slice_keep(n->role, &n->client, n->jobs, err) < 0)
+        return -1;
+    n->slice = role_slice_wanted(n->role) ? n->client : NULL;
+    return 0;
 }
 
 static int start_node(struct node_role *n, struct err *err)
@@ -112,10 +125,14 @@ static void on_poll(struct loop_timer *t)
 {
     struct node_role *n = container_of(t, struct node_role, poll);
 
-    if (node_ready(n->node) && (!n->proxy || proxy_ready(n->proxy)))
+    /* Without a server that could be told, it is enough that pods run. */
+    bool alone = n->slice && client_slice_is_away(n->slice) && node_can_run(n->node);
+
+    if ((alone || node_ready(n->node)) && (!n->proxy || proxy_ready(n->proxy)))
         role_ready();
     else
-        loop_timer_set(n->role->loop, t, NODE_POLL_MS, on_poll);
+        loop_timer_set(n->role->loop, t,
+                       n->polls++ < NODE_POLLS ? NODE_POLL_MS : NODE_POLL_LATE_MS, on_poll);
 }
 
 int role_node_start(struct role *r, struct err *err)
@@ -126,7 +143,7 @@ int role_node_start(struct role *r, struct err *err)
     n->role = r;
     r->state = n;
     if (job_pool_new(&n->jobs, NODE_JOBS, class_max, err) < 0 || connect_api(n, err) < 0 ||
-        start_node(n, err) < 0 || start_proxy(n, err) < 0)
+        keep_slice(n, err) < 0 || start_node(n, err) < 0 || start_proxy(n, err) < 0)
         return -1;
     loop_timer_set(r->loop, &n->poll, NODE_POLL_MS, on_poll);
     return 0;
@@ -160,6 +177,8 @@ void role_node_release(struct role *r)
     loop_timer_del(&n->poll);
     proxy_free(n->proxy);
     node_free(n->node);
+    if (n->slice)
+        client_slice_stop(n->slice);
     job_pool_free(n->jobs);
     while (loop_step(r->loop, 0))        /* what the last jobs left */
         ;

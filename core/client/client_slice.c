@@ -60,6 +60,12 @@ int client_slice_new(struct client **out, struct client *inner,
     return 0;
 }
 
+void client_slice_stop(struct client *c)
+{
+    check(c->ops == &client_slice_ops);
+    client_slice_of(c)->jobs = NULL;
+}
+
 bool client_slice_is_away(const struct client *c)
 {
     check(c->ops == &client_slice_ops);

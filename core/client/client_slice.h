@@ -39,7 +39,7 @@ struct client_slice_opts {
     /* Where the files are; made (0700) when missing. NULL: only the lists of `fds`, read only. */
     const char *dir;
     const char *scope;                   /* files written for another one are not used */
-    struct job_pool *jobs;               /* for the disk; freed before the client. With dir */
+    struct job_pool *jobs;               /* for the disk, until client_slice_stop. With dir */
     const struct client_slice_fd *fds;   /* taken; without dir */
     unsigned n_fds;
 };
@@ -47,6 +47,8 @@ struct client_slice_opts {
 /* Takes `inner` on success; client_free writes what is new and frees both. */
 int client_slice_new(struct client **out, struct client *inner,
                      const struct client_slice_opts *opts, struct err *err);
+/* The pool is about to be freed; after that, the client. */
+void client_slice_stop(struct client *c);
 /* No server answers, as far as is known. */
 bool client_slice_is_away(const struct client *c);
 /* The client below, for what is not in client.h. */

@@ -199,7 +199,7 @@ static void on_time(struct loop_timer *t)
     struct client_slice_job *w;
     struct err err = ERR_INIT;
 
-    if (c->job)
+    if (c->job || !c->jobs)              /* the end writes what is left */
         return;
     w = collect(c, loop_now_ms(c->base.loop));
     if (w->writes.len == 0) {

@@ -42,7 +42,6 @@ enum confine_role {
 enum confine_place {
     CONFINE_STORE,                       /* folder of the database */
     CONFINE_PLUGINS,                     /* folder of Lua plugins */
-    CONFINE_SLICE,                       /* folder of what a node keeps of the cluster */
     CONFINE_RESOLV,                      /* resolv.conf: its folder, as it is replaced by rename */
     CONFINE_HOSTS,
     CONFINE_TREE,                        /* the new "/" itself */

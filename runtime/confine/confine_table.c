@@ -50,8 +50,7 @@ const struct confine_row confine_rows[CONFINE_ROLE_MAX] = {
         .lives = true,
         .groups = CONFINE_BASIC | CONFINE_LOOP | CONFINE_PARENT | CONFINE_NET | CONFINE_FILES,
         .connect = CONFINE_CONNECT_PORTS, .ports = { DNS_PORT }, .api = true,
-        .paths = { { CONFINE_RESOLV, CONFINE_READ_FILE }, { CONFINE_HOSTS, CONFINE_READ_FILE },
-                   { CONFINE_SLICE, CONFINE_READ } },
+        .paths = { { CONFINE_RESOLV, CONFINE_READ_FILE }, { CONFINE_HOSTS, CONFINE_READ_FILE } },
     },
     /* Bytes of a server that is not trusted yet. Keeps nothing: its parent does. */
     [CONFINE_JOIN] = {

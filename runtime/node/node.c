@@ -446,6 +446,11 @@ struct node *node_free(struct node *n)
     return NULL;
 }
 
+bool node_can_run(const struct node *n)
+{
+    return n->self.network_ready && podset_synced(n->self.pods);
+}
+
 bool node_ready(const struct node *n)
 {
     return n->self.network_ready && node_object_says_ready(n->self.node_object);

@@ -58,6 +58,7 @@ int node_new(struct node **out, struct loop *l, struct client *c, struct job_poo
              const struct node_opts *opts, struct err *err);
 struct node *node_free(struct node *n);
 CLEANUP_DEFINE(struct node, node_free)
+bool node_can_run(const struct node *n);     /* pods can start, whether the API knows it or not */
 bool node_ready(const struct node *n);   /* the Node object is there and says Ready */
 
 /* Ends all pods of this node, their objects stay: preStop, TERM, after grace_ms KILL. Then done. */

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 bench_begin idle
 bench_need curl curl
-pods=${BENCH_IDLE_PODS:-10} settle=${BENCH_IDLE_SETTLE:-40} seconds=${BENCH_IDLE_S:-60}
+pods=${BENCH_IDLE_PODS:-10} settle=${BENCH_IDLE_SETTLE:-75} seconds=${BENCH_IDLE_S:-60}
 ns_path=/api/v1/namespaces/default
 
 pod() {
@@ -61,12 +61,37 @@ report() {
               c / 1e6 * 60 / s, w * 60 / s, b / 1024 * 60 / s, p }'
 }
 
+# A second namespace, wired to the server's, with an agent.
+agent_ns=inro-bench-idle2-$$
+agent_flags() { echo --data-dir "$work/data2" --run-dir "$work/run2" --cgroup-root "inro-bench-$$-2" --node-name bench2 --node-ip 192.0.2.2; }
+agent_end() {
+    nsenter --net="/run/netns/$agent_ns" "$INRO_BIN" stop --all $(agent_flags) > "$work/stop2.log" 2>&1
+    ip netns del "$agent_ns" 2> /dev/null
+    find /sys/fs/cgroup -depth -type d -path "*/inro-bench-$$-2*" -exec rmdir {} + 2> /dev/null
+    bench_end
+}
+agent_start() {
+    ip netns add "$agent_ns"
+    trap agent_end EXIT
+    inside ip link add up0 type veth peer name up0 netns "$agent_ns"
+    inside ip addr add "$node_ip/24" dev up0
+    inside ip link set up0 up
+    nsenter --net="/run/netns/$agent_ns" sh -c "ip link set lo up; ip addr add 192.0.2.2/24 dev up0; ip link set up0 up"
+    nsenter --net="/run/netns/$agent_ns" "$INRO_BIN" agent --server "https://$node_ip:$port" --token-file "$work/data/server/node-token" \
+        $(agent_flags) --resolv-conf "$work/resolv.conf" > "$work/log2" 2>&1 &
+    procs=("${procs[@]}" $!)
+}
+
 server_start
 await node_ready bench
+agent_start
+await node_ready bench2
 await api GET $ns_path/serviceaccounts/default
-for ((i = 0; i < pods; i++)); do create "server-$i" bench; done
-await running "$pods"
+for ((i = 0; i < pods; i++)); do create "server-$i" bench; create "agent-$i" bench2; done
+await running $((2 * pods))
 sleep "$settle"
 rest server "$work/log"
+rest agent "$work/log2"
 sleep "$seconds"
 report server
+report agent

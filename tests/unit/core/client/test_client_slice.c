@@ -90,6 +90,7 @@ static void start(struct world *w)
 
 static void stop(struct world *w)
 {
+    client_slice_stop(w->client);
     w->jobs = job_pool_free(w->jobs);
     while (loop_step(w->loop, 0))
         ;
@@ -377,6 +378,47 @@ TEST(changes_are_written_together)
     world_free(&w);
     object_unref(a);
     object_unref(b);
+}
+
+/* The disk is a job's, while the loop goes on changing. */
+TEST(written_by_a_thread)
+{
+    struct object *a = make(kind_pod(), 5, POD("a", "u1", "", "\"nodeName\":\"n1\""));
+    struct client_slice_opts o = { .dir = test_tmpdir(), .scope = "n1" };
+    struct err err = ERR_INIT;
+    struct informer *pods;
+    struct world w = { 0 };
+    int64_t before;
+
+    EXPECT_OK(loop_new(&w.loop, NULL, &err), &err);
+    EXPECT_OK(job_pool_new(&w.jobs, 2, NULL, &err), &err);
+    w.server = NEW(struct hand);
+    w.server->base = (struct client){ &hand_ops, w.loop, "hand" };
+    o.jobs = w.jobs;
+    EXPECT_OK(client_slice_new(&w.client, &w.server->base, &o, &err), &err);
+    pods = watch(&w, kind_pod());
+    list(&w, 0, 1, &a);
+    before = disk_size();
+    for (int i = 0; i < 400 && disk_size() == before; i++) {
+        _cleanup_(mem_freep) char *text = mem_printf(
+            POD("b", "u%d", "10.42.0.2", "\"nodeName\":\"n1\""), i);
+        struct object *b = make(kind_pod(), 6 + i, text);
+
+        tell(&w, 0, i ? CLIENT_MODIFIED : CLIENT_ADDED, b);
+        object_unref(b);
+        loop_step(w.loop, 20);
+    }
+    EXPECT(disk_size() != before);
+    informer_free(pods);
+    stop(&w);
+    start(&w);
+    pods = watch(&w, kind_pod());
+    for (int i = 0; i < 200 && !informer_synced(pods); i++)
+        loop_step(w.loop, 20);
+    EXPECT_EQ(informer_len(pods), 2);
+    informer_free(pods);
+    world_free(&w);
+    object_unref(a);
 }
 
 /* --- requests */

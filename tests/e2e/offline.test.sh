@@ -1,0 +1,168 @@
+#!/bin/bash
+# offline.test.sh: an agent without its server: cut off, its pods run on, are restarted and serve; after a reboot it
+# starts them from its own slice of the cluster; back at the server all agree, and what was deleted meanwhile ends.
+. "$(dirname "$0")/lib.sh"
+e2e_begin offline
+switch_new
+node_new n1 192.0.2.1
+node_new n2 192.0.2.2
+server_start n1
+start_agent n2
+cat > "$work/app.yaml" <<'Y'
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: conf}
+data: {k: conf}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: pw}
+stringData: {k: sesame-offline}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      nodeName: n2
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: web
+        image: inro.local/box
+        command: [http]
+        ports: [{containerPort: 80}]
+        livenessProbe: {httpGet: {path: /healthz, port: 80}, periodSeconds: 1}
+        readinessProbe: {httpGet: {path: /healthz, port: 80}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: full, labels: {app: full}}
+spec:
+  nodeName: n2
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: c
+    image: inro.local/box
+    command: [sh, -c, 'echo x >> /data/starts; exec http --text "$(cat /conf/k) $(cat /pw/k) $E $(wc -l < /data/starts) $(wc -c < /var/run/secrets/kubernetes.io/serviceaccount/token)"']
+    env: [{name: E, valueFrom: {secretKeyRef: {name: pw, key: k}}}, {name: MAYBE, valueFrom: {configMapKeyRef: {name: absent, key: k, optional: true}}}]
+    volumeMounts: [{name: conf, mountPath: /conf}, {name: pw, mountPath: /pw}, {name: data, mountPath: /data}]
+  volumes: [{name: conf, configMap: {name: conf}}, {name: pw, secret: {secretName: pw}}, {name: data, emptyDir: {}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: doomed, labels: {app: doomed}}
+spec:
+  nodeName: n2
+  terminationGracePeriodSeconds: 1
+  containers: [{name: c, image: inro.local/box, command: [http]}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: full}
+spec: {selector: {app: full}, ports: [{port: 80}]}
+Y
+ln -s "$INRO_BIN" "$work/dig"
+get() { inside n2 curl -sf --max-time 2 "http://$1/"; }
+name_is() { is "$(inside n2 "$work/dig" "$1.default.svc.cluster.local" A @10.43.0.10 +short)" "$2"; }
+full_says() { local t; t=$(get "$full_ip") && is "$(cut -d' ' -f1-4 <<< "$t")" "$1" && [ "$(cut -d' ' -f5 <<< "$t")" -gt 100 ]; }
+ips() { k get pods -o jsonpath='{range .items[*]}{.metadata.name}={.status.podIP}{"\n"}{end}' | sort; }
+restarts() { k get pods -l app=web -o jsonpath='{range .items[*]}{.status.containerStatuses[0].restartCount}{"\n"}{end}' | awk '{ n += $1 } END { print n }'; }
+
+groups_n2() { find /sys/fs/cgroup -type d -path "*/$cgroup_base-n2*" 2> /dev/null; }
+# Host process ids of the containers' web servers on n2, with their start times.
+webs() {
+    local p
+    for p in $(groups_n2 | while read -r g; do cat "$g/cgroup.procs"; done 2> /dev/null | sort -un); do
+        case $({ tr '\0' ' ' < "/proc/$p/cmdline"; } 2> /dev/null) in http* | sh*) echo "$p $(cut -d' ' -f22 "/proc/$p/stat")" ;; esac
+    done | sort
+}
+webs_are() { is "$(webs | wc -l)" "$1"; }
+web_is_new() { local now; now=$(webs) && is "$(wc -l <<< "$now")" 4 && ! grep -qx "$1" <<< "$now"; }
+
+check "apply" k apply -f "$work/app.yaml"
+check "the Deployment runs" eventually 20 pods_running app=web 2
+check "the pod with volumes runs" eventually 20 pods_running app=full 1
+check "the other, too" eventually 20 pods_running app=doomed 1
+web_ip=$(service_ip web) full_ip=$(service_ip full)
+check "Services answer" eventually 5 get "$web_ip"
+check "volumes are there" eventually 5 full_says "conf sesame-offline sesame-offline 1"
+check "names" eventually 5 name_is web "$web_ip"
+before=$(webs)
+check "four web servers run" webs_are 4
+
+uid=$(k get pods -l app=web -o jsonpath='{.items[0].metadata.uid}')
+victim=$(grep -wFf <(groups_n2 | grep -F "pod$uid" | while read -r g; do cat "$g/cgroup.procs"; done | sort -u) <<< "$before")
+check "one of them is chosen" is "$(wc -w <<< "$victim")" 2
+echo "  cut off"
+wire_cut n2
+kill -KILL "${victim% *}"
+check "a killed container is started again" eventually 10 web_is_new "$victim"
+check "its Service answers" eventually 5 get "$web_ip"
+check "names are answered" name_is full "$full_ip"
+cut=$(webs)
+wire_mend n2
+one_restart() { is "$(restarts)" 1; }
+check "back: the restart is told" eventually 30 one_restart
+check "back: all are ready" eventually 15 pods_running app=web 2
+check "back: the node is ready" eventually 15 node_is_ready n2
+check "back: the same containers" is "$(webs)" "$cut"
+
+echo "  reboot"
+sleep 6                                  # what the cluster changed last is on the disk by then
+was=$(ips)
+pids_n2() {
+    local p net; net=$(stat -Lc %i "/run/netns/$(ns_of n2)")
+    groups_n2 | while read -r g; do cat "$g/cgroup.procs"; done 2> /dev/null
+    for p in /proc/[0-9]*; do
+        { [ "$(stat -Lc %i "$p/ns/net" 2> /dev/null)" = "$net" ] || grep -qaF "$work/n2/" "$p/cmdline" "$p/environ"; } 2> /dev/null && echo "${p#/proc/}"
+    done
+}
+none_n2() {
+    local pids; pids=$(pids_n2 | sort -un)
+    [ -z "$pids" ] || { kill -KILL $pids 2> /dev/null; return 1; }
+}
+power_off() {
+    eventually 10 none_n2 || return 1
+    grep -F "$work/n2/" /proc/self/mountinfo | awk '{ print $5 }' | sort -r | while read -r m; do umount -l "$m"; done
+    rm -rf --one-file-system "$work/n2/run"
+    groups_n2 | sort -r | while read -r g; do rmdir "$g"; done 2> /dev/null
+    ip netns del "$(ns_of n2)"
+    is "$(groups_n2; grep -F "$work/n2/" /proc/self/mountinfo)" ""
+}
+kill -KILL "$(server_pid n2)"; wait "$(server_pid n2)" 2> /dev/null
+check "nothing of it is left" power_off
+check "deleted meanwhile" k delete pod doomed --force --grace-period=0
+check "deleted meanwhile, gently" k delete pod full --wait=false
+node_new n2 192.0.2.2
+wire_cut n2
+start=$(date +%s%3N)
+agent_launch n2 --token ''
+all_serve() { get "$web_ip" && get "$full_ip" && name_is web "$web_ip"; }
+check "offline: pods, Services and names are there" eventually 20 all_serve
+echo "  pods, Services and DNS after $(($(date +%s%3N) - start)) ms"
+check "offline: volumes are there" full_says "conf sesame-offline sesame-offline 2"
+check "offline: all pods run" eventually 5 webs_are 4
+served_at() { local name ip; while IFS='=' read -r name ip; do get "$ip" > /dev/null || { echo "$name is not at $ip"; return 1; }; done <<< "$was"; }
+check "offline: at their former addresses" served_at
+check "no secret lies open" fails grep -rqa sesame-offline "$work/n2/data/agent"
+alone=$(webs)
+
+wire_mend n2
+gone() { is "$(k get pod "$1" --ignore-not-found)" ""; }
+check "back: the node is ready" eventually 30 node_is_ready n2
+check "back: the deleted pods end" eventually 30 webs_are 2
+check "back: the gently deleted one is gone" eventually 10 gone full
+check "back: all are ready" eventually 15 pods_running app=web 2
+check "back: the same containers" is "$(comm -12 <(echo "$alone") <(webs) | wc -l)" 2
+check "back: the same addresses" is "$(grep '^web' <<< "$was")" "$(ips)"
+check "back: none is there twice" is "$(k get pods -o name | wc -l)" 2
+e2e_end
