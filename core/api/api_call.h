@@ -89,6 +89,7 @@ struct api_call {
     const char *text_type;
     const char *etag;                       /* or NULL */
     bool lasting;                           /* the answer may be kept for ever */
+    bool heartbeat;                         /* the write may be lost in a crash: it comes again */
     bool flies;                             /* counted as being under way */
     int64_t begun_ns;                       /* for figures; 0: counted */
 };

@@ -84,7 +84,7 @@ int api_commit(struct api_call *c, const struct kind *kind, const struct json *t
     _cleanup_buf_ struct buf bytes = BUF_INIT;
     char key[KV_KEY_BYTES_MAX];
     struct kv_commit commit = { .key = key, .expect = expect,
-                                .volatile_class = kind->volatile_class };
+                                .volatile_class = kind->volatile_class || c->heartbeat };
     struct err err = ERR_INIT;
     int result;
 

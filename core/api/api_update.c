@@ -272,31 +272,54 @@ static void keep_times(struct update *u, struct json *tree)
         json_set(u->c->a, meta, "managedFields", json_clone(u->c->a, had));
 }
 
-static bool is_same(struct update *u)
+/* What would be stored, to compare with what is there; NULL: it cannot be. */
+static struct json *outcome(struct update *u)
 {
     struct json *canonical;
 
     if (codec_canonical(&canonical, u->c->a, u->store->type, u->new_tree, NULL, NULL) < 0)
-        return false;
+        return NULL;
     json_set_str(u->c->a, canonical, "kind", u->store->kind);
     json_set_str(u->c->a, canonical, "apiVersion", kind_api_version(u->store));
     api_stamp_rv(u->c->a, canonical, text_of(u->old_tree, "resourceVersion"));
     keep_times(u, canonical);
-    return json_equal(canonical, u->old_tree);
+    return canonical;
+}
+
+static void strip_beats(struct json *node)
+{
+    struct json *condition;
+
+    json_each(condition, json_path(node, "status.conditions"))
+        json_del(condition, "lastHeartbeatTime");
+}
+
+/* A Node that says again what it said: need not be on disk at once, as its Lease. */
+static bool is_heartbeat(struct update *u, struct json *canonical)
+{
+    struct json *had;
+
+    if (u->store != kind_node())
+        return false;
+    had = json_clone(u->c->a, u->old_tree);
+    strip_beats(had);
+    strip_beats(canonical);
+    return json_equal(canonical, had);
 }
 
 static int store(struct update *u)
 {
     struct api_call *c = u->c;
+    struct json *canonical;
 
     if (!c->opt.dry_run && is_finished(u->new_tree))
         return api_commit_delete(c, u->old, u->new_tree, &c->object);
-    if (is_same(u)) {
+    canonical = outcome(u);
+    if (canonical && json_equal(canonical, u->old_tree)) {
         c->object = object_ref(u->old);
         return 0;
     }
     if (c->opt.dry_run) {
-        struct json *canonical;
         struct err err = ERR_INIT;
 
         if (codec_canonical(&canonical, c->a, u->store->type, u->new_tree, NULL, &err) < 0)
@@ -306,6 +329,7 @@ static int store(struct update *u)
             return api_fail(c, status_internal(c->a, err.msg));
         return 0;
     }
+    c->heartbeat = canonical && is_heartbeat(u, canonical);
     return api_commit(c, u->store, u->new_tree, object_rv(u->old), &c->object);
 }
 

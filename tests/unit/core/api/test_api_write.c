@@ -240,3 +240,35 @@ TEST(a_full_disk_is_the_servers_trouble)
     ANSWERS(api_peer_post(f.peer, CMS, body), 201);
     fix_close(&f);
 }
+
+static const struct api_reply *beat(struct fix *f, const char *status, int second)
+{
+    char text[300];
+
+    snprintf(text, sizeof(text), "{\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":"
+             "\"%s\",\"lastHeartbeatTime\":\"2026-01-01T00:00:0%dZ\"}]}}", status, second);
+    return api_peer_patch(f->peer, "/api/v1/nodes/n/status",
+                          "strategic-merge", text);
+}
+
+/* A node at rest makes the disk of its server rest, too. */
+TEST(heartbeats_are_not_synced)
+{
+    struct fake_vfs disk = { .syncs_left = -1, .writes_left = -1 };
+    const struct api_reply *r;
+    struct fix f;
+    int before;
+
+    fake_vfs_install(&disk);
+    f = fix_new();
+    ANSWERS(api_peer_post(f.peer, "/api/v1/nodes", "{\"metadata\":{\"name\":\"n\"}}"), 201);
+    ANSWERS(beat(&f, "True", 1), 200);
+    before = disk.syncs;
+    ANSWERS(beat(&f, "True", 2), 200);
+    EXPECT_EQ(disk.syncs, before);
+    r = api_peer_get(f.peer, "/api/v1/nodes/n");
+    EXPECT(strstr(r->text, "00:00:02Z"));
+    ANSWERS(beat(&f, "False", 3), 200);
+    EXPECT(disk.syncs > before);
+    fix_close(&f);
+}
