@@ -55,7 +55,7 @@ int role_dns_start(struct role *r, struct err *err)
     };
     struct dns_server_opts opts = {
         .listen_ip = c->cluster_dns, .udp_fd = ROLE_FD, .tcp_fd = ROLE_FD + 1,
-        .domain = c->cluster_domain, .resolv_conf = c->resolv_conf, 
+        .domain = c->cluster_domain, .resolv_conf = c->resolv_conf,
         .pod_names = !role_slice_wanted(r),      /* an agent does not follow all of the cluster */
     };
 
