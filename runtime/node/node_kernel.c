@@ -8,6 +8,7 @@ static const struct node_kernel real = {
     .net_detach = pod_net_detach, .net_set_ports = pod_net_set_ports,
     .net_set_peers = pod_net_set_peers,
     .group_make = cgroup_make, .group_kill = cgroup_kill, .group_remove = cgroup_remove,
+    .group_usage = cgroup_usage,
 };
 
 const struct node_kernel *node_kernel_real(void)
