@@ -1,8 +1,13 @@
 /* core/base/log.h -- leveled key=value lines on stderr; the one permitted global. Thread-safe:
  * one write(2) a line. No secret ever goes in here.
  *
- *   log_info("pod started", "pod=%s/%s ms=%d", ns, name, ms);
- *   -> I1124 05:03:12.123456 node pod started pod=default/a ms=12
+ *   log_info("pod started", "pod=%s/%s ms=%d error=%s", ns, name, ms, "not now");
+ *   -> I1124 05:03:12.123456 node pod started pod=default/a ms=12 error="not now"
+ *   -> {"ts":"...","level":"info","role":"node","msg":"pod started","pod":"default/a","ms":12,...}
+ *
+ * Details are "key=value" with blanks between; values are put in quotes where they need it. Texts
+ * of others come last, as error, err, why, text or message: all that follows is theirs. Or the
+ * caller quotes them (why=\"%s\").
  */
 #ifndef CORE_BASE_LOG_H
 #define CORE_BASE_LOG_H

@@ -48,7 +48,50 @@ TEST(json)
     logged(out, sizeof(out), LOG_WARN, "say \"hi\"", "a=b\\c\n\x01");
     EXPECT(str_starts(out, "{\"ts\":\"2"));
     EXPECT(str_ends(out, "Z\",\"level\":\"warn\",\"role\":\"dns\","
-                         "\"msg\":\"say \\\"hi\\\" a=b\\\\c\\n\\u0001\"}\n"));
+                         "\"msg\":\"say \\\"hi\\\"\",\"a\":\"b\\\\c\\n\\u0001\"}\n"));
+}
+
+TEST(details)
+{
+    static const struct { const char *details, *text, *json; } rows[] = {
+        { "pod=a/b ms=12", "pod=a/b ms=12", ",\"pod\":\"a/b\",\"ms\":12" },
+        { "a=two words b=1", "a=\"two words\" b=1", ",\"a\":\"two words\",\"b\":1" },
+        { "why=\"in quotes\" b=x", "why=\"in quotes\" b=x", ",\"why\":\"in quotes\",\"b\":\"x\"" },
+        { "error=open a=b: no", "error=\"open a=b: no\"", ",\"error\":\"open a=b: no\"" },
+        { "error=say \"x\"", "error=\"say \\\"x\\\"\"", ",\"error\":\"say \\\"x\\\"\"" },
+        { "a= b=007", "a=\"\" b=007", ",\"a\":\"\",\"b\":\"007\"" },
+        { "a=\"x\"y b=1", "a=\"\\\"x\\\"y\" b=1", ",\"a\":\"\\\"x\\\"y\",\"b\":1" },
+    };
+    char out[8192];
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        log_setup("", LOG_INFO, LOG_TEXT);
+        logged(out, sizeof(out), LOG_INFO, "m", rows[i].details);
+        out[strlen(out) - 1] = 0;
+        EXPECT_STR(out + strlen("I1124 05:03:12.123456 m "), rows[i].text);
+        log_setup("", LOG_INFO, LOG_JSON);
+        logged(out, sizeof(out), LOG_INFO, "m", rows[i].details);
+        out[strlen(out) - 2] = 0;
+        EXPECT_STR(strstr(out, "\"msg\":\"m\"") + strlen("\"msg\":\"m\""), rows[i].json);
+    }
+}
+
+/* A line that is too long still is JSON, wherever it is cut. */
+TEST(cut_json)
+{
+    char out[8192], text[LOG_LINE_BYTES];
+
+    log_setup("node", LOG_INFO, LOG_JSON);
+    for (size_t len = LOG_LINE_BYTES - 200; len < LOG_LINE_BYTES - 20; len++) {
+        memset(text, 'x', len);
+        memcpy(text, "k=", 2);
+        memcpy(text + len - 20, " second=1234 third=y", 20);
+        text[len] = 0;
+        logged(out, sizeof(out), LOG_INFO, "m", text);
+        EXPECT(strlen(out) <= LOG_LINE_BYTES);
+        EXPECT(str_ends(out, "\"}\n") || str_ends(out, "1234}\n"));
+        EXPECT_EQ(strcspn(out, "\n"), strlen(out) - 1);
+    }
 }
 
 TEST(cut)
