@@ -9,6 +9,7 @@ int cmd_token(int argc, char **argv);
 int cmd_image(int argc, char **argv);
 int cmd_kubectl(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
+int cmd_status(int argc, char **argv);       /* also 3: nothing runs */
 int cmd_plugin(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_version(int argc, char **argv);

@@ -264,7 +264,8 @@ static int derive(struct config *c, struct err *err)
 
 static int begin(struct agent *a, struct err *err)
 {
-    struct parent_opts opts = { .config = a->config, .begun_ms = a->begun_ms, .secret = secret,
+    struct parent_opts opts = { .config = a->config, .command = "agent",
+                                .begun_ms = a->begun_ms, .secret = secret,
                                 .on_ready = on_ready, .ctx = a };
 
     if (parent_new(&a->parent, &opts, err) < 0 || derive(a->config, err) < 0 ||

@@ -13,8 +13,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/admin.h"
 #include "cmd/cmd.h"
+#include "cmd/cmd_lock.h"
 #include "cmd/config.h"
+#include "cmd/runfile.h"
 #include "cmd/data_dir.h"
 #include "core/base/fd.h"
 #include "core/base/log.h"
@@ -217,18 +220,52 @@ static int test(int n, char **files)
     return failed ? 1 : 0;
 }
 
-static int list(const char *data_dir)
+/* --- list */
+
+/* What a server that runs here says; NULL: none does, or it cannot be asked. */
+static struct json *ask(const struct config *c, struct arena *a)
 {
-    struct err err = ERR_INIT;
+    _cleanup_(admin_freep) struct admin *admin = NULL;
+    struct runfile run;
+    struct json *o;
+    pid_t pid;
+
+    if (cmd_lock_holder(c->run_dir, &pid, NULL) < 0 || !pid ||
+        runfile_read(&run, a, c->run_dir, NULL) < 0 || run.pid != pid || !*run.api ||
+        admin_new(&admin, c->data_dir, run.api, NULL) < 0 ||
+        admin_get_json(admin, a, "/inro/plugins", &o, NULL) < 0)
+        return NULL;
+    return json_get(o, "items");
+}
+
+static int print_live(const struct json *items)
+{
+    const struct json *p;
+    bool failed = false;
+
+    printf("%-24s %-28s %-17s %8s %8s %8s %8s  %s\n", "NAME", "FILE", "HANDLERS", "CALLS", "DENIED",
+           "FAILED", "STOPPED", "LAST ERROR");
+    json_each(p, items) {
+        const char *error = json_get_str(p, "lastError");
+
+        failed = failed || !json_get_bool(p, "loaded", true);
+        printf("%-24s %-28s %-17s %8lld %8lld %8lld %8lld  %s%s\n", json_get_str(p, "name"),
+               json_get_str(p, "file"), json_get_str(p, "handlers"),
+               (long long)json_get_int(p, "calls", 0), (long long)json_get_int(p, "denied", 0),
+               (long long)json_get_int(p, "failed", 0), (long long)json_get_int(p, "stopped", 0),
+               json_get_bool(p, "loaded", true) ? "" : "does not load: ", error ? error : "");
+    }
+    return failed ? 1 : 0;
+}
+
+static int list_folder(const char *data_dir)
+{
     _cleanup_(mem_freep) char *path = mem_printf("%s/plugins", data_dir);
     _cleanup_(admit_lua_freep) struct admit_lua *l = NULL;
     struct admit_lua_row row;
     unsigned failed;
-    int dir;
+    int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    if (data_dir_check(data_dir, &data_dir_ours, &err) < 0)
-        return cmd_fail("plugin", err.msg);
-    dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return cmd_fail("plugin", errno == ENOENT ? "there is no folder of plugins: start a server "
                                                     "first, or name its --data-dir"
@@ -237,8 +274,21 @@ static int list(const char *data_dir)
     failed = admit_lua_reload(l);        /* what does not load is told on standard error */
     printf("%-32s %-32s %s\n", "NAME", "FILE", "HANDLERS");
     for (size_t at = 0; admit_lua_next(l, &at, &row);)
-        printf("%-32s %-32s %s\n", row.name, row.file, row.handlers);
+        if (!row.broken)
+            printf("%-32s %-32s %s\n", row.name, row.file, row.handlers);
     return failed ? 1 : 0;
+}
+
+static int list(struct config *c)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(0);
+    struct err err = ERR_INIT;
+    struct json *items;
+
+    if (config_derive(c, &err) < 0)
+        return cmd_fail("plugin", err.msg);
+    items = ask(c, a);
+    return items ? print_live(items) : list_folder(c->data_dir);
 }
 
 int cmd_plugin(int argc, char **argv)
@@ -246,9 +296,9 @@ int cmd_plugin(int argc, char **argv)
     static const char intro[] =
         "usage: inro plugin list [flags]\n"
         "       inro plugin test FILE.lua...\n\n"
-        "list shows the plugins of <data-dir>/plugins; a server loads each NAME.lua there,\n"
-        "and again when it changes. test runs the cases of FILE_test.yaml through FILE.lua,\n"
-        "without a server.\n";
+        "list shows the plugins of <data-dir>/plugins and, while a server runs, what they did;\n"
+        "a server loads each NAME.lua there, and again when it changes. test runs the cases\n"
+        "of FILE_test.yaml through FILE.lua, without a server.\n";
     struct config_input in = {
         .command = CONFIG_PLUGIN, .argc = argc, .argv = argv, .env = environ,
     };
@@ -265,6 +315,6 @@ int cmd_plugin(int argc, char **argv)
         return cmd_help(intro, CONFIG_PLUGIN);
     log_setup("plugin", LOG_WARN, LOG_TEXT);
     if (c->operands.n == 1 && str_eq(c->operands.v[0], "list"))
-        return list(c->data_dir);
+        return list(c);
     return cmd_misuse("plugin", "list or test?");
 }

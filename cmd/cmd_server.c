@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "cmd/listen.h"
 #include "cmd/parent.h"
 #include "cmd/prepare.h"
 #include "core/base/log.h"
@@ -65,10 +66,13 @@ static void on_ready(void *ctx, int64_t ms)
 
 static int begin(struct server *s, struct err *err)
 {
-    struct parent_opts opts = { .config = s->config, .begun_ms = s->begun_ms, .secret = secret,
+    struct parent_opts opts = { .config = s->config, .command = "server",
+                                .begun_ms = s->begun_ms, .secret = secret,
                                 .on_ready = on_ready, .ctx = s };
     const struct config *c = s->config;
 
+    opts.api = arena_printf(c->a, "https://%s:%d", listen_local(c->bind_address),
+                            (int)c->https_listen_port);
     if (parent_new(&s->parent, &opts, err) < 0 || config_derive(s->config, err) < 0 ||
         prepare_server(&s->prepared, c, err) < 0)
         return -1;

@@ -28,9 +28,10 @@
 enum {
     CONFIG_SERVER = 1, CONFIG_IMAGE = 2, CONFIG_STOP = 4, CONFIG_KUBECTL = 8, CONFIG_VERSION = 16,
     CONFIG_PLUGIN = 32, CONFIG_AGENT = 64, CONFIG_TOKEN = 128, CONFIG_RESTORE = 1024,
+    CONFIG_STATUS = 2048,
     CONFIG_NODE = CONFIG_SERVER | CONFIG_AGENT,
     CONFIG_STORED = CONFIG_NODE | CONFIG_IMAGE | CONFIG_STOP | CONFIG_PLUGIN | CONFIG_TOKEN |
-                    CONFIG_RESTORE,
+                    CONFIG_RESTORE | CONFIG_STATUS,
 };
 
 /* v ends with NULL and is never NULL */
@@ -59,7 +60,7 @@ struct config {
     struct config_list disable;
     bool disable_agent, disable_scheduler, disable_controller_manager, stop_pods;
     /* Talk. */
-    const char *log_level, *log_format;
+    const char *log_level, *log_format, *log_file;
     int64_t verbosity;
     bool debug, help;
     /* Of other commands. */

@@ -23,6 +23,7 @@ static const struct command commands[] = {
     { "image", cmd_image, "import, pull, list, name and remove images" },
     { "kubectl", cmd_kubectl, "run kubectl with this cluster's kubeconfig" },
     { "stop", cmd_stop, "end a server, with --all also its pods and every trace" },
+    { "status", cmd_status, "tell what runs, what does not, and why" },
     { "plugin", cmd_plugin, "list Lua plugins, and test them against fixtures" },
     { "restore", cmd_restore, "go back to the data before a newer version's migration" },
     { "version", cmd_version, "print the version" },

@@ -9,6 +9,7 @@
 
 #include "cmd/notify.h"
 #include "cmd/refusals.h"
+#include "cmd/runfile.h"
 #include "core/base/check.h"
 #include "core/base/fd.h"
 #include "core/base/log.h"
@@ -30,6 +31,7 @@ struct parent_role {
     struct refusals *refusals;
     struct loop_timer again;
     int64_t wait_ms, started_ms;
+    struct runfile_role note;
     int fds[PARENT_FDS];                 /* given to it and its successors */
 };
 
@@ -41,8 +43,37 @@ struct parent {
     struct loop_timer deadline;
     int signals;
     bool ready, stopping, stop_pods, kill;
-    int64_t stopping_ms;
+    int64_t stopping_ms, started_s;
 };
+
+/* --- what `inro status` reads */
+
+static int64_t now_s(void)
+{
+    return env_wall_s(env_real());
+}
+
+static void note(struct parent *p)
+{
+    const struct config *c = p->o.config;
+    struct runfile r = { .command = p->o.command ? p->o.command : "agent", .node = c->node_name,
+                         .api = p->o.api ? p->o.api : "", .pid = getpid(),
+                         .started_s = p->started_s };
+    struct err err = ERR_INIT;
+
+    for (size_t i = 0; i < ROLE_MAX; i++) {
+        struct parent_role *pr = &p->roles[i];
+
+        if (!pr->wanted)
+            continue;
+        pr->note.name = role_rows[i].verb;
+        pr->note.pid = pr->child ? child_pid(pr->child) : 0;
+        pr->note.ready = pr->ready;
+        r.roles[r.n_roles++] = pr->note;
+    }
+    if (runfile_write(&r, c->run_dir, &err) < 0)
+        log_warn("no note for status", "error=\"%s\"", err.msg);
+}
 
 /* --- one role */
 
@@ -104,7 +135,12 @@ static void on_exit_role(struct child *c, int status, int sig, void *ctx)
         parent_step(p);
         return;
     }
+    pr->note.ended_s = now_s();
+    pr->note.status = status;
+    pr->note.signal = sig;
+    pr->note.restarts++;
     role_again(pr);
+    note(p);
     log_error("role ended", "which=%s status=%d signal=%d restart_ms=%lld%s",
               role_rows[pr->id].verb, status, sig, (long long)pr->wait_ms,
               sig == SIGSYS ? " why=\"a system call that nobody needs\"" : "");
@@ -120,6 +156,7 @@ static void on_role_msg(struct child *c, struct imsg *m, void *ctx)
     if (m->type != ROLE_READY)
         return;
     pr->ready = true;
+    note(pr->parent);
     parent_step(pr->parent);
 }
 
@@ -146,8 +183,11 @@ static void role_start(struct parent_role *pr)
     struct err err = ERR_INIT;
 
     pr->started_ms = loop_now_ms(pr->parent->loop);
-    if (role_spawn(pr, &err) == 0)
+    pr->note.started_s = now_s();
+    if (role_spawn(pr, &err) == 0) {
+        note(pr->parent);
         return;
+    }
     log_error("role not started", "which=%s error=%s", role_rows[pr->id].verb, err.msg);
     pr->child = child_free(pr->child);
     pr->refusals = refusals_free(pr->refusals);
@@ -265,15 +305,28 @@ static int take_signals(struct parent *p, struct err *err)
     return 0;
 }
 
+/* Roles inherit it. */
+static int log_to(const char *path, struct err *err)
+{
+    _cleanup_fd_ int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+
+    if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
+        return err_sys(err, "--log %s", path);
+    return 0;
+}
+
 int parent_new(struct parent **out, const struct parent_opts *opts, struct err *err)
 {
     _cleanup_(parent_freep) struct parent *p = NEW(struct parent);
 
     p->o = *opts;
+    p->started_s = now_s();
     p->signals = -1;
     for (size_t i = 0; i < ROLE_MAX; i++)
         p->roles[i] = (struct parent_role){ .parent = p, .id = (enum role_id)i,
                                             .fds = { -1, -1 } };
+    if (!str_empty(p->o.config->log_file) && log_to(p->o.config->log_file, err) < 0)
+        return -1;
     if (take_signals(p, err) < 0)
         return -1;
     /* As the kubelet's: short of memory, the kernel looks elsewhere first. Containers get their
@@ -328,5 +381,6 @@ void parent_end(struct parent *p)
 void parent_run(struct parent *p)
 {
     loop_run(p->loop);
+    runfile_remove(p->o.config->run_dir);
     log_info("stopped", "pods=%s", p->stop_pods ? "stopped" : "go-on");
 }

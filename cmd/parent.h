@@ -17,6 +17,7 @@ struct parent;
 
 struct parent_opts {
     const struct config *config;         /* given to the roles; borrowed */
+    const char *command, *api;           /* for runfile.h; api NULL: none of ours; borrowed */
     int64_t begun_ms;
     /* The secret of this kind, if the role may know it; else NULL. */
     const char *(*secret)(void *ctx, enum role_id role, enum role_pem id);

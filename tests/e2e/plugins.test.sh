@@ -50,7 +50,21 @@ function validate() local t = {} while true do t[#t + 1] = ("x"):rep(1000) .. #t
 L
 ignored() { k create configmap "c$RANDOM"; }
 check "with failure = Ignore the request goes on" eventually 5 ignored
+
+# what they did is told: Events about the plugin, figures, and the list of a running server
+told() { says "$2" k get events -n kube-system --field-selector "involvedObject.name=$1,reason=$3" -o jsonpath='{.items[*].message}'; }
+check "a refusal is an Event" eventually 5 told allow-registries "registry docker.io is not allowed" Denied
+check "a file that does not load is one" eventually 5 told allow-registries "unexpected symbol" FailedLoad
+check "a plugin that was stopped is one" eventually 5 told loop "time limit" Stopped
+list() { inside n1 "$INRO_BIN" plugin list --data-dir "$work/n1/data" --run-dir "$work/n1/run"; }
+check "list shows why it was stopped" says "limit" list
+metric() { k get --raw /metrics > "$work/page" && python3 "$here/metrics_parse.py" "$work/page" "$@"; }
+stopped() { [ "$(metric 'inro_plugin_calls_total{plugin="loop",handler="validate",result="stopped"}')" -ge 2 ]; }
+check "its ends by a limit are counted" stopped
+check "and its times" [ "$(metric 'inro_plugin_duration_seconds_count{plugin="loop"}')" -ge 2 ]
 rm "$plugins"/*.lua
+emptied() { ! list | grep -q loop.lua; }
+check "without its file it leaves the list" eventually 5 emptied
 
 # reloads lose no request
 inside n1 python3 "$here/writer_loop.py" "$work/n1/kubeconfig" default 3 < /dev/zero > "$work/writer.json" & writer=$!
