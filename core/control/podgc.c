@@ -2,7 +2,7 @@
  * placed and are being deleted, those on nodes out of service, and ended ones when there are too
  * many.
  *
- * Keys are names of nodes, and ENDED.
+ * Keys are names of nodes, ENDED and UNPLACED.
  */
 #include "core/control/control_impl.h"
 
@@ -16,6 +16,7 @@
 
 #define GONE_AFTER_MS 40000              /* a node may come back under its name */
 #define ENDED "_ended"                   /* no node has such a name */
+#define UNPLACED "_unplaced"             /* nor such a one */
 #define ENDED_MAX 12500                  /* ended pods that are kept, as upstream */
 
 struct state {
@@ -48,6 +49,8 @@ static void on_pod(struct controller *c, struct object *before, struct object *a
     s->n_ended -= before && podstate_ended(before);
     if (s->n_ended > ENDED_MAX)
         control_enqueue(c, "", ENDED);
+    if (after && str_empty(node) && object_is_deleting(after))
+        control_enqueue(c, "", UNPLACED);
     if (str_empty(node))
         return;
     if (!control_find(c, kind_node(), "", node) ||
@@ -176,12 +179,25 @@ static void clear_ended(struct pass *p)
         force(p, ended[i]);
 }
 
+/* Without a node nobody ends them: whoever deleted one may have died after marking it. */
+static void clear_unplaced(struct pass *p)
+{
+    struct informer *pods = control_informer(p->c, kind_pod());
+    struct object *pod;
+
+    for (size_t at = 0; (pod = informer_next(pods, &at));)
+        if (str_empty(pod_view(pod)->spec.node_name) && object_is_deleting(pod))
+            force(p, pod);
+}
+
 static void reconcile(struct pass *p)
 {
     struct object *node = control_get(p, kind_node());
 
     if (str_eq(p->name, ENDED))
         clear_ended(p);
+    else if (str_eq(p->name, UNPLACED))
+        clear_unplaced(p);
     else if (!node)
         clear_gone(p);
     else if (is_out_of_service(node))

@@ -139,6 +139,23 @@ TEST(out_of_service)
     box_deinit(&b);
 }
 
+/* Whoever deleted it died between the mark and the end. */
+TEST(deleted_before_it_had_a_node)
+{
+    struct box b;
+
+    box_init(&b);
+    fake_client_put(b.f, "apiVersion: v1\nkind: Pod\nmetadata: {name: p, deletionTimestamp: "
+                         "'2026-01-01T00:00:00Z', deletionGracePeriodSeconds: 0}\n"
+                         "spec: {containers: [{name: c, image: x}]}\n");
+    fake_client_put(b.f, "apiVersion: v1\nkind: Pod\nmetadata: {name: q}\n"
+                         "spec: {containers: [{name: c, image: x}]}\n");
+    pass(&b, 1000);
+    EXPECT(!pod(&b, "p"));
+    EXPECT(pod(&b, "q"));
+    box_deinit(&b);
+}
+
 TEST(networks_of_nodes)
 {
     struct box b;
