@@ -33,10 +33,13 @@ static const char *const kv_sqlite_texts[ST_MAX] = {
     [ST_MARK] = "UPDATE meta SET revision_mark = ?2",
 };
 
-/* Settings that hold for the connection; auto_vacuum counts only in an empty file. */
+/* Before the file is looked at. */
+static const char kv_sqlite_alone[] = "PRAGMA locking_mode = EXCLUSIVE";
+/* Counts only in an empty file. In another it would be written again, for which there may be no
+ * room. */
+static const char kv_sqlite_new[] = "PRAGMA auto_vacuum = INCREMENTAL";
+/* Settings that hold for the connection. */
 static const char kv_sqlite_setup[] =
-    "PRAGMA locking_mode = EXCLUSIVE;"
-    "PRAGMA auto_vacuum = INCREMENTAL;"
     "PRAGMA cache_size = -2048;"
     "PRAGMA mmap_size = 0;"
     "PRAGMA temp_store = MEMORY;"
@@ -187,9 +190,13 @@ static int kv_sqlite_setup_db(struct kv_sqlite *s, struct err *err)
 {
     int persist = 1, rc;
     sqlite3_stmt *st = NULL;
+    int64_t pages;
     bool wal;
 
-    if (kv_sqlite_exec(s->db, kv_sqlite_setup, err) < 0)
+    if (kv_sqlite_exec(s->db, kv_sqlite_alone, err) < 0 ||
+        kv_sqlite_number(s->db, "PRAGMA page_count", &pages, err) < 0 ||
+        (pages == 0 && kv_sqlite_exec(s->db, kv_sqlite_new, err) < 0) ||
+        kv_sqlite_exec(s->db, kv_sqlite_setup, err) < 0)
         return -1;
     rc = sqlite3_prepare_v2(s->db, "PRAGMA journal_mode", -1, &st, NULL);
     wal = rc == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW &&

@@ -231,6 +231,14 @@ TEST(a_full_disk)
     }
     EXPECT(refused > 0);
     EXPECT_EQ(w.fatal, 0);
+    fake_disk_stop(w.disk);                  /* what there is can be read, also after a restart */
+    w.kv = kv_close(w.kv);
+    fake_disk_revive(w.disk, false);
+    fake_disk_fill(w.disk, true);
+    EXPECT_EQ(open_store(&w), 0);
+    check_found(&w, "full at the start", 0);
+    EXPECT_EQ(put(&w, 1, 5000), ERR_QUOTA);
+    w.tried[1] = w.acked[1];
     fake_disk_fill(w.disk, false);
     EXPECT(work(&w, 500, 10));
     fake_disk_stop(w.disk);
