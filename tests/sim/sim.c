@@ -1,25 +1,33 @@
 /* sim.c -- see sim.h. */
+#include "tests/sim/sim_impl.h"
+
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "core/base/check.h"
-#include "tests/fake/fake_client_impl.h"
-#include "tests/sim/sim_impl.h"
 
 #define STEPS 120
 #define NODES 6
 #define PEACE_MS (20 * 60000)            /* longer than all back-offs, graces and quarantines */
+#define LAST_WISH_MS 40000               /* of peace */
+#define REST_MS 120000                   /* nobody writes for so long */
 #define TICK_MS 50
+#define CALM_TICK_MS 5000
 
 /* splitmix64 */
-unsigned sim_pick(struct sim *s, unsigned n)
+static uint64_t mix(uint64_t x)
 {
-    uint64_t x = s->random += 0x9e3779b97f4a7c15u;
-
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
     x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return (unsigned)((x ^ (x >> 31)) % n);
+    return x ^ (x >> 31);
+}
+
+unsigned sim_pick(struct sim *s, unsigned n)
+{
+    return (unsigned)(mix(s->random += 0x9e3779b97f4a7c15u) % n);
 }
 
 int64_t sim_now_ms(const struct sim *s)
@@ -35,7 +43,7 @@ void sim_log(struct sim *s, const char *format, ...)
     va_start(ap, format);
     vsnprintf(line, sizeof(line), format, ap);
     va_end(ap);
-    buf_fmt(&s->trace, "%" PRId64 " %u %s\n", sim_now_ms(s), s->step, line);
+    buf_fmt(&s->trace, "%" PRId64 " %u * %s\n", sim_now_ms(s), s->step, line);
 }
 
 void sim_break(struct sim *s, const char *format, ...)
@@ -57,78 +65,76 @@ struct json *sim_tree(struct sim *s, const struct object *o)
     return object_tree(o, s->a);
 }
 
-/* --- the parts of the control role */
-
-static void start_control(struct sim *s)
+void sim_trouble(struct sim *s)
 {
-    struct control_opts opts = { .root_ca_pem = "PEM", .cluster_cidr = "10.42.0.0/16" };
-    struct err err = ERR_INIT;
-
-    if (control_new(&s->control, fake_client_door(s->f), &opts, &err) < 0)
-        check_fail(err.msg, __FILE__, __LINE__);
+    s->trouble_ms = sim_now_ms(s);
 }
 
-static void start_sched(struct sim *s)
+bool sim_is_calm(const struct sim *s)
 {
-    struct err err = ERR_INIT;
-
-    if (sched_new(&s->sched, fake_client_door(s->f), NULL, &err) < 0)
-        check_fail(err.msg, __FILE__, __LINE__);
+    for (unsigned i = 0; i < s->n_nodes; i++)
+        if (!s->nodes[i].exists || s->nodes[i].silent)
+            return false;
+    return s->role.up && !s->loss && !s->delay_ms && !s->lag_ms && !s->rival &&
+           sim_now_ms(s) - s->trouble_ms > SIM_CALM_MS;
 }
 
-/* They live in one process: what they had asked for goes with them. */
-static void restart(struct sim *s)
+/* --- what may happen */
+
+static void nothing(struct sim *s)
 {
-    sim_log(s, "restart");
-    s->control = control_free(s->control);
-    s->sched = sched_free(s->sched);
-    fake_client_cut(s->f);
-    start_control(s);
-    start_sched(s);
+    (void)s;
 }
 
-/* --- faults */
+static enum client_verb a_write(struct sim *s)
+{
+    return (enum client_verb)(CLIENT_CREATE + sim_pick(s, CLIENT_VERB_MAX - CLIENT_CREATE));
+}
 
 static void fail_requests(struct sim *s)
 {
     static const int codes[] = { 500, 409, 429, 503 };
-    enum client_verb verb = (enum client_verb)(CLIENT_CREATE + sim_pick(s, CLIENT_VERB_MAX - 1));
-    unsigned n = 1 + sim_pick(s, 6);
-    int code = codes[sim_pick(s, ARRAY_LEN(codes))];
+    struct sim_fault f = { .verb = a_write(s), .left = 1 + sim_pick(s, 6),
+                           .code = codes[sim_pick(s, ARRAY_LEN(codes))] };
 
-    sim_log(s, "fail verb=%d n=%u code=%d", (int)verb, n, code);
-    fake_client_fail(s->f, verb, NULL, n, code);
+    sim_log(s, "fail verb=%d n=%u code=%d", (int)f.verb, f.left, f.code);
+    vec_push(&s->faults, f);
 }
 
 static void lose_answers(struct sim *s)
 {
-    enum client_verb verb = (enum client_verb)(CLIENT_CREATE + sim_pick(s, CLIENT_VERB_MAX - 1));
-    unsigned n = 1 + sim_pick(s, 3);
+    struct sim_fault f = { .verb = a_write(s), .left = 1 + sim_pick(s, 3) };
 
-    sim_log(s, "lose verb=%d n=%u", (int)verb, n);
-    if (verb == CLIENT_CREATE)
-        s->lost_creates += n;
-    fake_client_lose(s->f, verb, NULL, n);
+    sim_log(s, "lose verb=%d n=%u", (int)f.verb, f.left);
+    if (f.verb == CLIENT_CREATE)
+        s->lost_creates += f.left;
+    vec_push(&s->faults, f);
 }
 
-static void drop_watches(struct sim *s)
+static void break_watches(struct sim *s)
 {
     static const struct kind *(*const kinds[])(void) = {
         kind_pod, kind_replica_set, kind_deployment, kind_node, kind_endpoint_slice,
     };
     const struct kind *kind = kinds[sim_pick(s, ARRAY_LEN(kinds))]();
 
-    sim_log(s, "drop watches of %s", kind->resource);
-    fake_client_drop_watches(s->f, kind);
+    sim_log(s, "break watches of %s", kind->resource);
+    sim_net_break_watches(s, kind);
 }
 
-static void change_lag(struct sim *s)
+static void change_weather(struct sim *s)
 {
     static const int lags[] = { 0, 0, 30, 200, 1500 };
-    int lag = lags[sim_pick(s, ARRAY_LEN(lags))];
+    static const int delays[] = { 0, 20, 300, 2000 };
+    static const unsigned losses[] = { 0, 0, 20, 200 };
+    static const unsigned rivals[] = { 0, 50, 300 };
 
-    sim_log(s, "lag %d", lag);
-    fake_client_lag(s->f, lag);
+    s->lag_ms = lags[sim_pick(s, ARRAY_LEN(lags))];
+    s->delay_ms = delays[sim_pick(s, ARRAY_LEN(delays))];
+    s->loss = losses[sim_pick(s, ARRAY_LEN(losses))];
+    s->rival = rivals[sim_pick(s, ARRAY_LEN(rivals))];
+    sim_log(s, "lag=%d delay=%d loss=%u rivals=%u", (int)s->lag_ms, (int)s->delay_ms, s->loss,
+            s->rival);
 }
 
 static void jump_clock(struct sim *s)
@@ -139,15 +145,48 @@ static void jump_clock(struct sim *s)
     s->env.wall_us += by * 1000;
 }
 
-static void nothing(struct sim *s)
+static void end_role(struct sim *s)
 {
-    (void)s;
+    static const char *const how[] = { "ends", "is killed", "loses power" };
+    enum sim_end end = (enum sim_end)sim_pick(s, ARRAY_LEN(how));
+
+    if (!s->role.up)
+        return;
+    sim_log(s, "the role %s", how[end]);
+    sim_role_stop(s, end);
 }
 
-static const struct { unsigned weight; void (*act)(struct sim *s); } table[] = {
-    { 30, nothing },       { 30, sim_user_act }, { 12, sim_node_trouble }, { 8, fail_requests },
-    { 4, lose_answers },   { 6, drop_watches },  { 6, change_lag },        { 4, restart },
-    { 2, jump_clock },
+/* Soon, in the midst of something. */
+static void cut_power(struct sim *s)
+{
+    unsigned n = sim_pick(s, 60);
+
+    sim_log(s, "power goes after %u operations of the disk", n);
+    fake_disk_cut_after(s->disk, n);
+}
+
+static void fail_disk(struct sim *s)
+{
+    unsigned n = sim_pick(s, 60);
+
+    sim_log(s, "the disk fails after %u operations", n);
+    fake_disk_fail_after(s->disk, n);
+}
+
+static void fill_disk(struct sim *s)
+{
+    int64_t ms = 500 + sim_pick(s, 20000);
+
+    sim_log(s, "the disk is full for %d ms", (int)ms);
+    fake_disk_fill(s->disk, true);
+    s->full_until_ms = sim_now_ms(s) + ms;
+}
+
+static const struct { unsigned weight; bool calm; void (*act)(struct sim *s); } table[] = {
+    { 30, true, nothing },          { 30, true, sim_user_act },  { 12, false, sim_node_trouble },
+    { 6, false, fail_requests },    { 4, false, lose_answers },  { 5, false, break_watches },
+    { 8, false, change_weather },   { 3, false, end_role },      { 3, false, cut_power },
+    { 2, false, fail_disk },        { 2, false, fill_disk },     { 2, true, jump_clock },
 };
 
 static void act(struct sim *s)
@@ -160,223 +199,205 @@ static void act(struct sim *s)
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         if (at < table[i].weight) {
             table[i].act(s);
+            if (!table[i].calm)
+                sim_trouble(s);
             return;
         }
         at -= table[i].weight;
     }
 }
 
-/* --- planted bugs */
-
-static struct object *any_pod(struct sim *s, bool placed)
-{
-    struct object *o;
-    size_t skip = sim_pick(s, 5);
-
-    for (size_t at = 0; (o = fake_client_next(s->f, kind_pod(), &at));)
-        if ((!placed || json_path_str(sim_tree(s, o), "spec.nodeName")) && skip-- == 0)
-            return o;
-    return NULL;
-}
-
-static void plant_twice(struct sim *s)
-{
-    struct object *pod = any_pod(s, false);
-    struct json *tree = pod ? sim_tree(s, pod) : NULL;
-    struct client_req req = { .verb = CLIENT_CREATE, .kind = kind_pod(), .ns = "default",
-                              .body = tree };
-
-    if (!pod || object_is_deleting(pod) || !object_controller(pod))
-        return;
-    json_del(json_get(tree, "metadata"), "name");
-    json_del(json_get(tree, "spec"), "nodeName");
-    json_del(tree, "status");
-    for (int i = 0; i < 3; i++)
-        client_do(fake_client_door(s->f), &req, NULL);
-}
-
-static void plant_deaf(struct sim *s, const struct kind *kind)
-{
-    list_each (w, &s->f->watches, struct fake_watch, link)
-        if (w->opts.kind == kind && w->queue.len) {
-            object_unref(w->queue.v[--w->queue.len].object);
-            if (!w->queue.len)
-                loop_timer_del(&w->timer);
-        }
-}
-
-static void plant_same_network(struct sim *s)
-{
-    struct object *first, *second;
-    const char *cidr;
-    size_t at = 0;
-
-    first = fake_client_next(s->f, kind_node(), &at);
-    second = first ? fake_client_next(s->f, kind_node(), &at) : NULL;
-    cidr = first ? json_path_str(sim_tree(s, first), "spec.podCIDR") : NULL;
-    if (second && cidr)
-        fake_client_edit(s->f, kind_node(), "", object_name(second),
-                         arena_printf(s->a, "spec: {podCIDR: %s}", cidr));
-}
-
-static void plant_rebind(struct sim *s)
-{
-    struct object *pod = any_pod(s, true);
-
-    if (pod)
-        fake_client_edit(s->f, kind_pod(), "default", object_name(pod), "spec: {nodeName: moved}");
-}
-
-static void plant_stale_slice(struct sim *s)
-{
-    struct object *o;
-    size_t at = 0;
-
-    while ((o = fake_client_next(s->f, kind_endpoint_slice(), &at)))
-        fake_client_edit(s->f, kind_endpoint_slice(), "default", object_name(o),
-                         "endpoints: [{addresses: [10.9.9.9]}]");
-    list_each (w, &s->f->watches, struct fake_watch, link)
-        if (w->opts.kind == kind_endpoint_slice()) {
-            while (w->queue.len)
-                object_unref(w->queue.v[--w->queue.len].object);
-            loop_timer_del(&w->timer);
-        }
-}
-
-static void plant(struct sim *s)
-{
-    switch (s->o.plant) {
-    case SIM_PLANT_CREATE_TWICE: plant_twice(s); break;
-    case SIM_PLANT_DEAF_PODS: plant_deaf(s, kind_pod()); break;
-    case SIM_PLANT_DEAF_SETS: plant_deaf(s, kind_replica_set()); break;
-    case SIM_PLANT_SAME_NETWORK: plant_same_network(s); break;
-    case SIM_PLANT_REBIND: plant_rebind(s); break;
-    case SIM_PLANT_GREEDY_GC:
-        fake_client_drop(s->f, kind_config_map(), "default", "precious");
-        break;
-    case SIM_PLANT_STALE_SLICE:
-        if (s->peace)
-            plant_stale_slice(s);
-        break;
-    default: break;
-    }
-}
-
-/* Requests of the control role pass here before they take effect. */
-static void on_request(const struct client_req *req, void *ctx)
-{
-    struct sim *s = ctx;
-
-    sim_check_request(s, req);
-    if (s->o.plant == SIM_PLANT_LOST_DELETE && req->verb == CLIENT_DELETE &&
-        req->kind == kind_pod())
-        fake_client_fail(s->f, CLIENT_DELETE, kind_pod(), 1, 200);
-}
-
 /* --- time */
 
-/* The loop gets a few rounds at each moment, not always all that it wants. */
+static void tick(struct sim *s)
+{
+    unsigned rounds = s->peace ? 10000 : 1 + sim_pick(s, 60);
+
+    /* The loop gets a few rounds at each moment, not always all that it wants. */
+    while (rounds-- > 0 && !s->role.dying && loop_step(s->loop, 0))
+        ;
+    if (s->full_until_ms && sim_now_ms(s) >= s->full_until_ms) {
+        s->full_until_ms = 0;
+        fake_disk_fill(s->disk, false);
+    }
+    sim_role_tick(s);
+    sim_node_tick(s);
+    sim_user_tick(s);
+    arena_reset(s->a);
+}
+
 static void pass_time(struct sim *s, int64_t ms)
 {
-    while (ms > 0 && !s->broken) {
-        unsigned rounds = s->peace ? 10000 : 1 + sim_pick(s, 60);
-
-        while (rounds-- > 0 && loop_step(s->loop, 0))
-            ;
-        sim_node_tick(s);
+    for (; ms > 0 && !s->broken; ms -= TICK_MS) {
+        tick(s);
         fake_env_advance(&s->env, TICK_MS);
-        ms -= TICK_MS;
     }
+}
+
+/* In calm the clock may take long steps. */
+static void pass_calm(struct sim *s)
+{
+    pass_time(s, TICK_MS);
+    fake_env_advance(&s->env, CALM_TICK_MS - TICK_MS);
+}
+
+/* A step depends on the seed and its number, not on the steps before. */
+static void begin_step(struct sim *s)
+{
+    s->random = mix(s->o.seed + 1) ^ mix(s->step * 0x9e3779b97f4a7c15u + 7);
+    s->net_random = mix(s->random);
 }
 
 static void chaos(struct sim *s)
 {
     for (s->step = 0; s->step < s->o.steps && !s->broken; s->step++) {
-        act(s);
-        if (s->o.plant && s->step > 20)
-            plant(s);
-        pass_time(s, TICK_MS * (1 + sim_pick(s, 40)));
+        unsigned ticks;
+
+        begin_step(s);
+        ticks = 1 + sim_pick(s, 40);
+        if (!s->o.skip || !s->o.skip[s->step])
+            act(s);
+        if (s->o.restarts)
+            end_role(s);
+        sim_plant(s);
+        pass_time(s, TICK_MS * ticks);
         sim_check_always(s);
-        arena_reset(s->a);
     }
+}
+
+static void calm_down(struct sim *s)
+{
+    sim_log(s, "peace");
+    s->peace = true;
+    begin_step(s);
+    sim_net_calm(s);
+    fake_disk_fill(s->disk, false);
+    s->full_until_ms = 0;
+    if (fake_disk_is_stopped(s->disk) && s->role.up)
+        s->role.dying = true;
+    sim_node_peace(s);
+    sim_user_peace(s);
+    sim_trouble(s);
+}
+
+/* Nothing is written for a while; -1: something was. */
+static int rest(struct sim *s)
+{
+    size_t writes = s->writes;
+
+    for (int64_t ms = 0; ms < REST_MS && !s->broken; ms += CALM_TICK_MS) {
+        sim_plant(s);
+        pass_calm(s);
+        if (s->writes != writes)
+            return -1;
+    }
+    return 0;
 }
 
 static void peace(struct sim *s)
 {
-    size_t writes;
+    const char *why = NULL;
+    int64_t end = sim_now_ms(s) + PEACE_MS;
 
-    sim_log(s, "peace");
-    s->peace = true;
-    fake_client_heal(s->f);
-    fake_client_lag(s->f, 0);
-    sim_node_peace(s);
-    sim_user_peace(s);
-    for (int64_t ms = 0; ms < PEACE_MS && !s->broken; ms += 5000) {
-        pass_time(s, ms < 60000 ? 5000 : TICK_MS);
-        fake_env_advance(&s->env, ms < 60000 ? 0 : 5000 - TICK_MS);
+    calm_down(s);
+    pass_time(s, LAST_WISH_MS);
+    sim_user_last_wish(s);
+    pass_time(s, LAST_WISH_MS / 2);
+    while (sim_now_ms(s) < end && !s->broken) {
+        sim_plant(s);
+        pass_calm(s);
         sim_check_always(s);
-        arena_reset(s->a);
+        why = sim_check_end(s);
+        if (why)
+            continue;
+        if (rest(s) == 0) {
+            sim_net_check_end(s);
+            return;
+        }
+        why = "there are writes in a cluster at rest";
     }
-    plant(s);
     if (!s->broken)
-        sim_check_end(s);
-    writes = fake_client_writes(s->f);
-    if (s->o.plant == SIM_PLANT_CHATTER)
-        plant_twice(s);
-    for (int i = 0; i < 24 && !s->broken; i++) {
-        pass_time(s, TICK_MS);
-        fake_env_advance(&s->env, 5000 - TICK_MS);
-        arena_reset(s->a);
-    }
-    if (fake_client_writes(s->f) != writes)
-        sim_break(s, "%zu writes in a cluster at rest", fake_client_writes(s->f) - writes);
+        sim_break(s, "%s", why ? why : "no peace");
 }
 
 /* --- a run */
 
-static void free_value(void *p)
+/* The store looks at its file before SQLite does. */
+static void make_file(struct sim *s)
 {
-    mem_free(p);
+    int fd;
+
+    snprintf(s->path, sizeof(s->path), "%s/state.db", s->o.dir);
+    fd = open(s->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    check(fd >= 0);
+    close(fd);
+}
+
+static void begin(struct sim *s)
+{
+    struct err err = ERR_INIT;
+
+    fake_env_init(&s->env, s->o.seed);
+    s->disk = fake_disk_new(s->o.seed);
+    make_file(s);
+    if (loop_new(&s->loop, &s->env.env, &err) < 0)
+        check_fail(err.msg, __FILE__, __LINE__);
+    s->a = arena_new(0);
+    begin_step(s);
+    sim_truth_begin(s);
+    sim_net_open(s, &s->control_door, SIM_CONTROL, "system:kube-controller-manager");
+    sim_net_open(s, &s->sched_door, SIM_SCHED, "system:kube-scheduler");
+    sim_user_begin(s);
+    sim_node_begin(s);
+    sim_role_start(s);
 }
 
 static void end(struct sim *s)
 {
-    control_free(s->control);
-    sched_free(s->sched);
-    fake_client_free(s->f);
+    sim_role_stop(s, SIM_END_KILL);
+    sim_node_end(s);
+    sim_net_close(&s->user_door);
+    sim_net_close(&s->control_door);
+    sim_net_close(&s->sched_door);
+    sim_truth_end(s);
+    vec_deinit(&s->faults);
     loop_free(s->loop);
+    fake_disk_free(s->disk);
     arena_free(s->a);
-    map_free(s->bound, free_value);
-    map_free(s->sizes, free_value);
+}
+
+/* What it looked like when it broke. */
+static void dump(struct sim *s)
+{
+    static const struct kind *(*const kinds[])(void) = {
+        kind_deployment, kind_replica_set, kind_pod, kind_node,
+    };
+    struct object *o;
+
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++)
+        for (size_t at = 0; (o = sim_next(s, kinds[k](), &at));)
+            buf_fmt(&s->trace, "%.*s\n", (int)object_bytes(o).len, object_bytes(o).p);
 }
 
 void sim_run(struct sim_result *out, const struct sim_opts *o)
 {
     struct sim *s = NEW(struct sim);
-    struct err err = ERR_INIT;
 
     s->o = *o;
     s->o.steps = o->steps ? o->steps : STEPS;
     s->o.nodes = o->nodes ? o->nodes : NODES;
-    s->random = o->seed;
-    fake_env_init(&s->env, o->seed);
-    if (loop_new(&s->loop, &s->env.env, &err) < 0)
-        check_fail(err.msg, __FILE__, __LINE__);
-    s->f = fake_client_new(s->loop);
-    s->a = arena_new(0);
-    s->bound = map_new();
-    s->sizes = map_new();
-    fake_client_on_request(s->f, on_request, s);
-    sim_node_begin(s);
-    sim_user_begin(s);
-    start_control(s);
-    start_sched(s);
+    check(s->o.steps <= SIM_STEPS_MAX);
+    check(s->o.nodes <= SIM_NODES_MAX);
+    begin(s);
     chaos(s);
     if (!s->broken)
         peace(s);
-    *out = (struct sim_result){ .broken = s->broken, .step = s->step,
-                                .trace = buf_take(&s->trace, NULL) };
+    if (s->broken)
+        dump(s);
     end(s);
+    *out = (struct sim_result){ .broken = s->broken, .step = s->step };
+    out->digest = str_hash(s->trace.p, s->trace.len);
+    out->trace = buf_take(&s->trace, NULL);
     mem_free(s);
 }
 
