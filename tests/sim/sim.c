@@ -141,6 +141,7 @@ static void jump_clock(struct sim *s)
 {
     int64_t by = (int64_t)sim_pick(s, 120000) - 60000;
 
+    by *= sim_pick(s, 3) ? 1 : 60;       /* up to a minute, or an hour */
     sim_log(s, "clock %+" PRId64 " ms", by);
     s->env.wall_us += by * 1000;
 }
@@ -189,6 +190,15 @@ static const struct { unsigned weight; bool calm; void (*act)(struct sim *s); } 
     { 2, false, fail_disk },        { 2, false, fill_disk },     { 2, true, jump_clock },
 };
 
+/* One after another in each operation of the disk: sim_opts.cut_op. */
+static void cut_power_at(struct sim *s)
+{
+    uint64_t ops = fake_disk_ops(s->disk);
+
+    if (s->o.cut_op > ops)
+        fake_disk_cut_after(s->disk, s->o.cut_op - ops - 1);
+}
+
 static void act(struct sim *s)
 {
     unsigned sum = 0, at;
@@ -198,6 +208,8 @@ static void act(struct sim *s)
     at = sim_pick(s, sum);
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         if (at < table[i].weight) {
+            if (s->o.calm && !table[i].calm)
+                return;
             table[i].act(s);
             if (!table[i].calm)
                 sim_trouble(s);
@@ -349,11 +361,13 @@ static void begin(struct sim *s)
     sim_net_open(s, &s->sched_door, SIM_SCHED, "system:kube-scheduler");
     sim_user_begin(s);
     sim_node_begin(s);
+    cut_power_at(s);
     sim_role_start(s);
 }
 
 static void end(struct sim *s)
 {
+    s->disk_ops = fake_disk_ops(s->disk);
     sim_role_stop(s, SIM_END_KILL);
     sim_node_end(s);
     sim_net_close(&s->user_door);
@@ -395,7 +409,7 @@ void sim_run(struct sim_result *out, const struct sim_opts *o)
     if (s->broken)
         dump(s);
     end(s);
-    *out = (struct sim_result){ .broken = s->broken, .step = s->step };
+    *out = (struct sim_result){ .broken = s->broken, .step = s->step, .disk_ops = s->disk_ops };
     out->digest = str_hash(s->trace.p, s->trace.len);
     out->trace = buf_take(&s->trace, NULL);
     mem_free(s);

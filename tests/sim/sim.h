@@ -68,6 +68,8 @@ struct sim_opts {
     unsigned steps, nodes;               /* 0: 120 and 6 */
     enum sim_plant plant;
     bool restarts;                       /* the role ends in each step, in one way or another */
+    bool calm;                           /* users act, and nothing else happens */
+    uint64_t cut_op;                     /* power goes in this operation of the disk; 0: in none */
     const bool *skip;                    /* [steps]: nothing happens in these; NULL: none */
 };
 
@@ -75,6 +77,7 @@ struct sim_result {
     char *broken;                        /* what did not hold; NULL: all held */
     char *trace;                         /* a line for each thing that happened */
     uint64_t digest;                     /* of the trace */
+    uint64_t disk_ops;
     unsigned step;                       /* at which it broke */
 };
 

@@ -166,6 +166,27 @@ static void check_extras(struct want *w)
     }
 }
 
+/* The namespace with all that belongs in it, or nothing of it. */
+static void check_team(struct want *w)
+{
+    struct sim *s = w->s;
+    struct object *o;
+
+    if (s->team.exists && (!sim_get(s, kind_config_map(), "team", "c") ||
+                           !sim_get(s, kind_config_map(), "team", "kube-root-ca.crt") ||
+                           !sim_get(s, kind_service_account(), "team", "default")))
+        lacks(w, "something is missing in the namespace team");
+    if (s->team.exists)
+        return;
+    if (sim_get(s, kind_namespace(), "", "team"))
+        lacks(w, "the namespace team stays");
+    for (unsigned i = 0; i < kind_count(); i++)
+        for (size_t at = 0; (o = sim_next(s, kind_by_id(i), &at));)
+            if (str_eq(object_ns(o), "team") && !object_kind(o)->volatile_class)
+                lacks(w, "%s %s of the namespace team stays", object_kind(o)->resource,
+                      object_name(o));
+}
+
 /* --- nodes */
 
 static void check_nodes(struct want *w)
@@ -197,6 +218,7 @@ const char *sim_check_end(struct sim *s)
     }
     check_remains(&w);
     check_extras(&w);
+    check_team(&w);
     check_nodes(&w);
     if (!sim_get(s, kind_service_account(), "default", "default") ||
         !sim_get(s, kind_config_map(), "default", "kube-root-ca.crt"))

@@ -51,14 +51,16 @@ struct sim_size { int64_t at_ms, replicas; };
 struct sim_app {
     bool exists, paused, dirty, busy;    /* what its user wants; not yet told; being told */
     bool delete_foreground;
-    int replicas, image, was_image;
+    int replicas, image;
     int64_t revision;                    /* the highest seen */
     int64_t hurt_ms;                     /* when it last lost a ready pod to trouble */
     unsigned wish;                       /* counts the user's changes of mind */
     VEC(struct sim_size) sizes;          /* of its Deployment, as published */
 };
 
-struct sim_extra { bool exists, busy; unsigned wish; };    /* a Service that comes and goes */
+struct sim_extra { bool exists, busy; };    /* a Service that comes and goes */
+
+struct sim_team { bool exists, busy; };  /* a namespace that comes and goes, with a ConfigMap */
 
 struct sim_pod {                         /* as its node sees it */
     struct object *o;
@@ -71,7 +73,7 @@ struct sim_node {
     struct client_watch *watch;
     struct map *pods;                    /* -> struct sim_pod */
     bool exists, silent, cordoned;
-    bool renewing, telling, uncordoning;
+    bool renewing, telling;
     int64_t lease_ms, cordon_ms;
     bool has_todo;
     int64_t milli;                       /* published: CPU of bound pods that are not over */
@@ -82,7 +84,6 @@ struct sim_node {
 
 struct sim_role {
     bool up, dying;
-    unsigned life;                       /* which process it is */
     struct watch_cache *cache;
     struct kv *kv;
     struct job_pool *jobs;
@@ -106,7 +107,7 @@ struct sim {
     struct arena *a;                     /* of one step */
     uint64_t random, net_random;
     struct buf trace;
-    uint64_t digest;                     /* of all that was published */
+    uint64_t disk_ops;                   /* at the end */
     unsigned step;
     bool peace;
     int64_t trouble_ms;                  /* when there was some last */
@@ -118,6 +119,7 @@ struct sim {
     /* the world */
     struct sim_app apps[SIM_APPS];
     struct sim_extra extras[SIM_EXTRAS];
+    struct sim_team team;
     struct sim_node nodes[SIM_NODES_MAX];
     unsigned n_nodes;
     unsigned next_ip, lost_creates;

@@ -102,7 +102,6 @@ void sim_role_start(struct sim *s)
 {
     struct err err = ERR_INIT;
 
-    s->role.life++;
     s->role.dying = false;
     if (open_store(s, &err) < 0 || open_api(s, &err) < 0 || open_deciders(s, &err) < 0) {
         const char *path = strstr(err.msg, s->path);     /* differs from run to run */

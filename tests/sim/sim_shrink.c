@@ -51,6 +51,10 @@ static int parse_word(struct sim_case *out, struct slice word, struct err *err)
         out->o.plant = (enum sim_plant)n;
     else if (slice_is(key, "restarts"))
         out->o.restarts = n;
+    else if (slice_is(key, "calm"))
+        out->o.calm = n;
+    else if (slice_is(key, "cut"))
+        out->o.cut_op = (uint64_t)n;
     else
         return err_set(err, ERR_INVALID, "no such thing: %.*s", (int)word.len, word.p);
     return 0;
@@ -77,6 +81,11 @@ void sim_case_print(char out[SIM_LINE_BYTES], const struct sim_case *c)
         at += snprintf(out + at, SIM_LINE_BYTES - (size_t)at, " plant=%d", (int)c->o.plant);
     if (c->o.restarts)
         at += snprintf(out + at, SIM_LINE_BYTES - (size_t)at, " restarts=1");
+    if (c->o.calm)
+        at += snprintf(out + at, SIM_LINE_BYTES - (size_t)at, " calm=1");
+    if (c->o.cut_op)
+        at += snprintf(out + at, SIM_LINE_BYTES - (size_t)at, " cut=%llu",
+                       (unsigned long long)c->o.cut_op);
     for (unsigned i = 0; c->o.skip && i < c->o.steps && at < SIM_LINE_BYTES - 16; i++) {
         if (c->skip[i])
             continue;

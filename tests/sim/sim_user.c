@@ -121,6 +121,36 @@ static void ask_precious(struct sim *s)
     sim_net_ask(&s->user_door, &ask);
 }
 
+static void on_team(const struct client_result *r, void *ctx)
+{
+    (void)r;
+    ((struct sim *)ctx)->team.busy = false;
+}
+
+/* The namespace "team", and a ConfigMap in it. */
+static void ask_team(struct sim *s)
+{
+    const struct object *ns = sim_get(s, kind_namespace(), "", "team");
+    struct sim_ask ask = { .verb = CLIENT_CREATE, .kind = kind_namespace(), .on_done = on_team,
+                           .ctx = s, .yaml = "metadata: {name: team}" };
+
+    if (s->team.busy || (ns && object_is_deleting(ns)) || (!ns && !s->team.exists))
+        return;
+    if (ns && !s->team.exists) {
+        ask.verb = CLIENT_DELETE;
+        ask.name = "team";
+        ask.yaml = NULL;
+    } else if (ns) {
+        if (sim_get(s, kind_config_map(), "team", "c"))
+            return;
+        ask.kind = kind_config_map();
+        ask.ns = "team";
+        ask.yaml = "metadata: {name: c}\ndata: {k: v}";
+    }
+    s->team.busy = true;
+    sim_net_ask(&s->user_door, &ask);
+}
+
 /* Nodes whose machine is gone are deleted, cordoned ones are marked. */
 static void ask_nodes(struct sim *s)
 {
@@ -151,6 +181,7 @@ void sim_user_tick(struct sim *s)
     for (unsigned i = 0; i < SIM_EXTRAS; i++)
         ask_service(s, arena_printf(s->a, "x%u", i), i, true);
     ask_precious(s);
+    ask_team(s);
     ask_nodes(s);
 }
 
@@ -267,13 +298,16 @@ static void toggle_cordon(struct sim *s)
 
 void sim_user_act(struct sim *s)
 {
-    unsigned i = sim_pick(s, SIM_APPS), what = sim_pick(s, 13);
+    unsigned i = sim_pick(s, SIM_APPS), what = sim_pick(s, 14);
     struct sim_app *app = &s->apps[i];
 
     if (what == 10 || what == 11) {
         toggle_extra(s);
     } else if (what == 12) {
         toggle_cordon(s);
+    } else if (what == 13) {
+        s->team.exists = !s->team.exists;
+        sim_log(s, "namespace team %s", s->team.exists ? "comes" : "goes");
     } else if (!app->exists) {
         if (!sim_get(s, kind_deployment(), "default", sim_user_app(s, i)))
             create(s, i);

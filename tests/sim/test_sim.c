@@ -13,9 +13,11 @@
 #ifdef __SANITIZE_ADDRESS__
 #define SEEDS 4                          /* each takes ten times as long */
 #define SEEDS_WIDE 2
+#define CUTS 5
 #else
 #define SEEDS 60
 #define SEEDS_WIDE 20
+#define CUTS 60
 #endif
 #define PLANT_SEEDS 12                   /* a planted bug is found in one of these */
 
@@ -97,6 +99,30 @@ TEST_SLOW(same_seed_same_trace, 300)
     sim_result_deinit(&a);
     sim_result_deinit(&b);
     sim_result_deinit(&c);
+}
+
+/* The whole role, users at work, and power that goes in one operation of the disk after another. */
+TEST_SLOW(power_goes_anywhere, 3600)
+{
+    struct sim_opts o = { .dir = test_tmpdir(), .seed = 3, .nodes = 2, .steps = 12, .calm = true };
+    struct sim_result r;
+    uint64_t ops;
+
+    sim_run(&r, &o);
+    ops = r.disk_ops;
+    EXPECT(!r.broken);
+    EXPECT(ops > CUTS);
+    sim_result_deinit(&r);
+    for (unsigned i = 0; i < CUTS; i++) {
+        o.cut_op = 1 + ops * i / CUTS;
+        sim_run(&r, &o);
+        if (r.broken) {
+            explain(&o);
+            test_fail(__FILE__, __LINE__, "power goes in operation %llu: %s",
+                      (unsigned long long)o.cut_op, r.broken);
+        }
+        sim_result_deinit(&r);
+    }
 }
 
 static void replay_elsewhere(const char *line, const char *path)

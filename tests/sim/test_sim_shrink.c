@@ -14,7 +14,8 @@ static unsigned steps_in(const struct sim_case *c)
 TEST(names_of_runs)
 {
     static const char *const lines[] = {
-        "seed=7 nodes=3 steps=41", "seed=1 nodes=6 steps=9 plant=4 restarts=1 only=2,8",
+        "seed=7 nodes=3 steps=41",
+        "seed=1 nodes=6 steps=9 plant=4 restarts=1 calm=1 cut=3 only=2,8",
         "seed=1 nodes=6 steps=9 only=",
     };
     static const char *const bad[] = { "seed=x", "nodes=65", "steps=1025", "colour=1", "only=1,b" };
