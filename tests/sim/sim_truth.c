@@ -288,8 +288,24 @@ static void check_available(struct sim *s, const struct object *before, const st
                   object_name(before), (int)(app - s->apps), ready_pods(s, app), least);
 }
 
+/* d2 is recreated: its new pods come when no old one is left. */
+static void check_recreate(struct sim *s, const struct object *pod)
+{
+    const char *hash = object_label(pod, "pod-template-hash");
+    struct object *o;
+
+    if (app_of(s, pod) != &s->apps[2])
+        return;
+    for (size_t at = 0; (o = sim_next(s, kind_pod(), &at));)
+        if (app_of(s, o) == &s->apps[2] && sim_is_active(o) && object_controller(o) &&
+            !str_eq(object_label(o, "pod-template-hash"), hash))
+            sim_break(s, "%s comes while the older %s runs", object_name(pod), object_name(o));
+}
+
 static void on_pod(struct sim *s, const struct object *before, const struct object *now)
 {
+    if (!before)
+        check_recreate(s, now);
     count_pod(s, before, now);
     check_binding(s, before, now);
     if (before)
