@@ -57,6 +57,7 @@ void sim_break(struct sim *s, const char *format, ...)
     vsnprintf(line, sizeof(line), format, ap);
     va_end(ap);
     s->broken = mem_strdup(line);
+    s->rule = format;
     sim_log(s, "BROKEN %s", line);
 }
 
@@ -409,7 +410,8 @@ void sim_run(struct sim_result *out, const struct sim_opts *o)
     if (s->broken)
         dump(s);
     end(s);
-    *out = (struct sim_result){ .broken = s->broken, .step = s->step, .disk_ops = s->disk_ops };
+    *out = (struct sim_result){ .broken = s->broken, .rule = s->rule, .step = s->step,
+                                .disk_ops = s->disk_ops };
     out->digest = str_hash(s->trace.p, s->trace.len);
     out->trace = buf_take(&s->trace, NULL);
     mem_free(s);

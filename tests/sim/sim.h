@@ -75,6 +75,7 @@ struct sim_opts {
 
 struct sim_result {
     char *broken;                        /* what did not hold; NULL: all held */
+    const char *rule;                    /* the same without names and numbers; static */
     char *trace;                         /* a line for each thing that happened */
     uint64_t digest;                     /* of the trace */
     uint64_t disk_ops;

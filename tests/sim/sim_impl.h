@@ -135,6 +135,7 @@ struct sim {
     struct map *sets;                    /* uid -> struct sim_set */
     struct map *addresses;               /* or network, or port -> char *: whose */
     char *broken;
+    const char *rule;
 };
 
 /* --- sim.c */

@@ -1,5 +1,5 @@
-/* sim_shrink.c -- see sim_shrink.h. First the steps after the break go, then nodes, then what
- * happens in steps: halves of them, quarters, and so on down to single ones. */
+/* sim_shrink.c -- see sim_shrink.h. First the last steps go, then nodes, then what happens in
+ * steps: halves of them, quarters, and so on down to single ones. */
 #include "tests/sim/sim_shrink.h"
 
 #include <stdio.h>
@@ -105,7 +105,7 @@ struct shrink {
     clock_t end;
 };
 
-/* True: it breaks too, and is the best now. */
+/* True: it breaks the same rule, and is the best now. */
 static bool try(struct shrink *s, struct sim_case *c)
 {
     struct sim_result r;
@@ -114,7 +114,7 @@ static bool try(struct shrink *s, struct sim_case *c)
         return false;
     c->o.skip = c->skip;
     sim_run(&r, &c->o);
-    if (!r.broken) {
+    if (!r.broken || (s->result.broken && r.rule != s->result.rule)) {
         sim_result_deinit(&r);
         return false;
     }
@@ -133,6 +133,18 @@ static void fewer_nodes(struct shrink *s)
 
     while (c.o.nodes > 1) {
         c.o.nodes /= 2;
+        if (!try(s, &c))
+            return;
+        c = *s->best;
+    }
+}
+
+static void fewer_steps(struct shrink *s)
+{
+    struct sim_case c = *s->best;
+
+    while (c.o.steps > 1) {
+        c.o.steps /= 2;
         if (!try(s, &c))
             return;
         c = *s->best;
@@ -160,10 +172,12 @@ void sim_shrink(struct sim_result *out, struct sim_case *c)
     if (!c->o.skip)
         memset(whole.skip, false, sizeof(whole.skip));
     try(&s, &whole);
+    fewer_steps(&s);
     fewer_nodes(&s);
     for (unsigned n = c->o.steps; n > 0; n /= 2)
         for (unsigned at = 0; at < c->o.steps; at += n)
             without(&s, at, n);
+    fewer_steps(&s);
     fewer_nodes(&s);
     *out = s.result;
 }

@@ -20,8 +20,7 @@ struct sim_case {
 
 int sim_case_parse(struct sim_case *out, const char *line, struct err *err);
 void sim_case_print(char out[SIM_LINE_BYTES], const struct sim_case *c);
-/* `c` breaks; afterwards it is smaller and breaks still, perhaps otherwise. The result is the
- * caller's. */
+/* `c` breaks; afterwards it is smaller and breaks the same rule. The result is the caller's. */
 void sim_shrink(struct sim_result *out, struct sim_case *c);
 
 #endif
