@@ -33,8 +33,11 @@
 #define SIM_EXTRAS 4                     /* Services that come and go */
 #define SIM_NODES_MAX 64
 #define SIM_STEPS_MAX 1024
-#define SIM_NODE_MILLI 2000              /* CPU of a node */
-#define SIM_NODE_PODS 30                 /* and how many pods it takes */
+/* CPU of a node, and how many pods it takes; of fewer than SIM_NODES_FULL nodes each has more, so
+ * that all pods fit. */
+#define SIM_NODE_MILLI 2000
+#define SIM_NODE_PODS 30
+#define SIM_NODES_FULL 6
 
 /* A bug of the surroundings, planted to see that the invariants find it. */
 enum sim_plant {

@@ -122,6 +122,7 @@ struct sim {
     struct sim_team team;
     struct sim_node nodes[SIM_NODES_MAX];
     unsigned n_nodes;
+    int node_milli, node_pods;
     unsigned next_ip, lost_creates;
     int64_t full_until_ms;
     bool precious;                       /* the ConfigMap was there */

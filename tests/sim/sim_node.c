@@ -109,7 +109,7 @@ static void join(struct sim_node *n)
         "metadata: {name: %s, labels: {kubernetes.io/hostname: %s, disk: %s}}\n"
         "status: {allocatable: {cpu: %dm, memory: 32Gi, pods: '%d'}, "
         "conditions: [{type: Ready, status: 'True', reason: KubeletReady}]}\n", n->name, n->name,
-        odd ? "slow" : "fast", SIM_NODE_MILLI, SIM_NODE_PODS);
+        odd ? "slow" : "fast", s->node_milli, s->node_pods);
     sim_net_ask(&n->door, &ask);
 }
 
@@ -363,8 +363,11 @@ void sim_node_peace(struct sim *s)
 void sim_node_begin(struct sim *s)
 {
     char name[48];
+    int share = s->o.nodes < SIM_NODES_FULL ? (int)s->o.nodes : SIM_NODES_FULL;
 
     s->n_nodes = s->o.nodes;
+    s->node_milli = SIM_NODE_MILLI * SIM_NODES_FULL / share;
+    s->node_pods = SIM_NODE_PODS * SIM_NODES_FULL / share;
     for (unsigned i = 0; i < s->n_nodes; i++) {
         struct sim_node *n = &s->nodes[i];
 

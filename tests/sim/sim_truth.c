@@ -201,7 +201,7 @@ static void check_fit(struct sim *s, const struct object *pod)
         sim_break(s, "pod %s wants disk=%s and is bound to %s", object_name(pod), disk, n->name);
     if (n->cordoned && sim_now_ms(s) - n->cordon_ms > SIM_CALM_MS && sim_is_calm(s))
         sim_break(s, "pod %s is bound to %s, which is cordoned", object_name(pod), n->name);
-    if (n->bound > SIM_NODE_PODS || n->milli > SIM_NODE_MILLI)
+    if (n->bound > s->node_pods || n->milli > s->node_milli)
         sim_break(s, "node %s is over-committed: %d pods, %" PRId64 "m CPU, with %s", n->name,
                   n->bound, n->milli, object_name(pod));
 }
