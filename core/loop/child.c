@@ -354,7 +354,14 @@ struct child *child_free(struct child *c)
 int child_send(struct child *c, uint32_t type, const void *p, size_t len, const int *fds,
                size_t n_fds, struct err *err)
 {
-    return imsg_send(c->sock, type, p, len, fds, n_fds, err);
+    struct err why = ERR_INIT;
+
+    if (imsg_send(c->sock, type, p, len, fds, n_fds, &why) == 0 || why.sys_errno == EPIPE ||
+        why.sys_errno == ECONNRESET)
+        return 0;
+    if (err)
+        *err = why;
+    return -1;
 }
 
 pid_t child_pid(const struct child *c)

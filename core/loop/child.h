@@ -38,6 +38,7 @@ int child_start(struct child **out, struct loop *l, const struct child_opts *opt
  * ends. */
 struct child *child_free(struct child *c);
 CLEANUP_DEFINE(struct child, child_free)
+/* To one that has ended: nothing happens, its exit is on its way. */
 int child_send(struct child *c, uint32_t type, const void *p, size_t len, const int *fds,
                size_t n_fds, struct err *err);
 pid_t child_pid(const struct child *c);

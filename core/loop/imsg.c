@@ -55,11 +55,11 @@ static ssize_t imsg_peek(int sock, struct err *err)
     char c;
     ssize_t n;
 
+    /* ECONNRESET: the peer closed with records of ours unread. It is told once, and before what the
+     * peer had sent: its last words still wait behind it. */
     do
         n = recv(sock, &c, 1, MSG_PEEK | MSG_TRUNC);
-    while (n < 0 && errno == EINTR);
-    if (n < 0 && errno == ECONNRESET)           /* the peer died with records of ours unread */
-        return 0;
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return err_set(err, ERR_UNAVAILABLE, "no record yet");
     return n < 0 ? err_sys(err, "receive record") : n;

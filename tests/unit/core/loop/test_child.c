@@ -110,6 +110,8 @@ TEST(killed_with_its_handle)
     EXPECT_OK(loop_new(&l, env_real(), &err), &err);
     c = start(l, &s, &(struct child_opts){ .verb = "child-wait" });
     EXPECT_OK(child_kill(c, SIGTERM, &err), &err);
+    usleep(20000);                                       /* it may have gone by now, or not */
+    EXPECT_OK(child_send(c, IMSG_USER, "x", 1, NULL, 0, &err), &err);
     until_exit(l, &s);
     EXPECT_EQ(s.status, 128 + SIGTERM);
     EXPECT_EQ(s.sig, SIGTERM);
@@ -170,4 +172,22 @@ TEST(call_and_answer)
     EXPECT_ERR(child_call(&o, IMSG_USER, "ab", 2, 50, NULL, &err), &err, ERR_TIMEOUT);
     o.exe = "/nonexistent";
     EXPECT(child_call(&o, IMSG_USER, "ab", 2, 50, NULL, &err) < 0 && err.sys_errno == ENOENT);
+}
+
+/* A record behind one of ours that the peer never read is not lost when it closes. */
+TEST(last_words)
+{
+    struct imsg m = { 0 };
+    struct err err = ERR_INIT;
+    int pair[2];
+
+    EXPECT_OK(imsg_pair(pair, &err), &err);
+    EXPECT_OK(imsg_send(pair[0], IMSG_USER, "unread", 6, NULL, 0, &err), &err);
+    EXPECT_OK(imsg_send(pair[1], IMSG_USER, "last", 4, NULL, 0, &err), &err);
+    close(pair[1]);
+    EXPECT_EQ(imsg_recv(pair[0], &m, &err), 1);
+    EXPECT_STR(m.data, "last");
+    imsg_deinit(&m);
+    EXPECT_EQ(imsg_recv(pair[0], &m, &err), 0);
+    close(pair[0]);
 }
