@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -296,10 +297,14 @@ static void link_on_record(void *ctx, struct imsg *m, const struct json *v)
 
 /* --- links */
 
-/* Whoever asked is gone: his processes go too, containers stay. */
+/* Whoever asked is gone: his processes go too, containers stay. One that is still being made does
+ * not: nobody knows of it, and the next one would make another. */
 static void link_drop(struct shim_self *s)
 {
     s->link = shim_chan_free(s->link);
+    list_each(c, &s->containers, struct shim_box_container, link)
+        if (c->create_seq)
+            shim_container_free(c);
     list_each(e, &s->execs, struct shim_exec_proc, link)
         shim_exec_kill(s, e->seq, SIGKILL, true);
     list_each(d, &s->dials, struct shim_dial, link)
@@ -372,6 +377,17 @@ static int listen_at(struct shim_self *s, struct err *err)
 
 /* --- set-up */
 
+/* A node role that died before we could be found again: the next one knows nothing of us, or will
+ * find our record and end us. */
+static int check_peer(struct err *err)
+{
+    struct pollfd p = { .fd = SHIM_CHAN_FD };
+
+    if (poll(&p, 1, 0) > 0)
+        return err_set(err, ERR_CANCELED, "the node role has gone");
+    return 0;
+}
+
 static int setup(struct shim_self *s, const struct json *v, int netns, struct err *err)
 {
     const char *dir = json_get_str(v, "dir"), *cgroup = json_get_str(v, "cgroup");
@@ -384,8 +400,11 @@ static int setup(struct shim_self *s, const struct json *v, int netns, struct er
     if (cgroup_from_text(&s->cgroup, cgroup, err) < 0)
         return -1;
     s->pod.cgroup = s->cgroup;
-    if (proc_start_ticks(getpid(), &s->ticks, err) < 0 ||
-        shim_sandbox_make(s, v, netns, err) < 0 || listen_at(s, err) < 0)
+    if (proc_start_ticks(getpid(), &s->ticks, err) < 0 || check_peer(err) < 0)
+        return -1;
+    s->recorded = true;
+    shim_save(s);                            /* before there is anything to end */
+    if (check_peer(err) < 0 || shim_sandbox_make(s, v, netns, err) < 0 || listen_at(s, err) < 0)
         return -1;
     if (s->pause.pid > 0 &&
         loop_io_add(s->loop, &s->on_pause, s->pause.pidfd, LOOP_READ, pause_on_pid, err) < 0)
@@ -452,7 +471,7 @@ static int shim_run(struct shim_self *s, struct err *err)
     if (loop_new(&s->loop, s->env, err) < 0)
         return -1;
     if (first_record(s, err) < 0) {
-        if (s->dir)
+        if (s->recorded)
             (void)shim_state_clean(s->dir, NULL);
         tell_failure(err);
         return -1;

@@ -126,6 +126,8 @@ static void create_failed(struct shim_box_container *c, const struct err *why)
 
 static int container_created(struct shim_box_container *c, struct err *err)
 {
+    uint32_t seq = c->create_seq;
+
     if (c->tty) {
         int fd = fcntl(c->proc.pty, F_DUPFD_CLOEXEC, 3);
 
@@ -140,10 +142,10 @@ static int container_created(struct shim_box_container *c, struct err *err)
     }
     c->info.state = SHIM_CREATED;
     c->info.created_ns = shim_now_ns(c->self);
+    c->create_seq = 0;                       /* from here on it counts */
     shim_save(c->self);
     shim_tell_container(c->self, c);
-    shim_answer(c->self, c->create_seq, NULL);
-    c->create_seq = 0;
+    shim_answer(c->self, seq, NULL);
     return 0;
 }
 

@@ -80,6 +80,7 @@ struct shim_self {
     struct loop_io on_pause;
     int netns;                           /* -1: the host's */
     uint64_t ticks;
+    bool recorded;                       /* state.json is ours */
     int listener;
     struct loop_io on_listener;
     struct shim_chan *link;              /* the node role, or NULL while it is away */

@@ -17,9 +17,11 @@
 #include "core/base/json.h"
 #include "core/base/mem.h"
 #include "core/base/proc.h"
+#include "core/loop/child.h"
 #include "core/loop/imsg.h"
 #include "runtime/shim/shim.h"
 #include "runtime/shim/shim_box.h"
+#include "runtime/shim/shim_chan.h"
 #include "runtime/shim/shim_client.h"
 #include "runtime/shim/shim_state.h"
 #include "tests/harness/test.h"
@@ -607,6 +609,81 @@ TEST(serves_node_roles_of_other_versions)
     s->ready = false;
     EXPECT_OK(driver()->adopt(NULL, &s->shim, s->loop, s->opts.dir, &ev, &s->err), &s->err);
     UNTIL(s, s->ready);
+    scene_stop(s);
+    scene_end(s);
+}
+
+static void on_end_status(struct child *c, int status, int sig, void *ctx)
+{
+    (void)c, (void)sig;
+    *(int *)ctx = status;
+}
+
+/* Nobody would ever find it: it ends by itself and leaves nothing. */
+TEST(its_owner_died_before_it_began)
+{
+    struct scene *s = scene_make();
+    struct child_opts o = { .verb = SHIM_VERB, .detached = true, .on_exit = on_end_status };
+    const char *setup;
+    int pair[2], status = -1;
+    struct child *c = NULL;
+    struct buf b = BUF_INIT;
+
+    buf_str(&b, "{\"cgroup\":");
+    json_write_string(&b, s->opts.cgroup, strlen(s->opts.cgroup));
+    setup = arena_printf(s->a, "%s,\"dir\":\"%s\",\"cgroupPath\":\"pod1\"}", b.p, s->opts.dir);
+    buf_deinit(&b);
+    EXPECT(mkdir(s->opts.dir, 0700) == 0);
+    EXPECT_OK(imsg_pair(pair, &s->err), &s->err);
+    EXPECT_OK(imsg_send(pair[0], SHIM_SETUP, setup, strlen(setup), NULL, 0, &s->err), &s->err);
+    close(pair[0]);
+    o.fds[0] = pair[1];
+    o.fds[1] = -1;
+    o.ctx = &status;
+    EXPECT_OK(child_start(&c, s->loop, &o, &s->err), &s->err);
+    close(pair[1]);
+    UNTIL(s, status >= 0);
+    EXPECT_EQ(status, 1);
+    child_free(c);
+    EXPECT_EQ(rmdir(s->opts.dir), 0);                    /* no file, no mount */
+    scene_end(s);
+}
+
+/* What is created is on record before anybody hears of it: it may be started the next moment. */
+TEST(a_created_container_is_on_record)
+{
+    struct scene *s = scene_make();
+    struct shim_create c = scene_create(s, "c1", "wait");
+    struct shim_state_file f;
+
+    scene_start(s);
+    DO(s, driver()->create_container(s->shim, &c, on_done, s));
+    EXPECT_OK(shim_state_read(&f, s->a, s->opts.dir, &s->err), &s->err);
+    EXPECT_EQ(f.len, 1);
+    EXPECT_EQ(f.containers[0].state, SHIM_CREATED);
+    scene_stop(s);
+    scene_end(s);
+}
+
+/* Its creator went away while it was being made: nobody knows of it, so it goes, too. */
+TEST(a_half_made_container_goes_with_its_owner)
+{
+    struct scene *s = scene_make();
+    struct shim_create c = scene_create(s, "c1", "wait");
+    struct shim_events ev = events(s);
+
+    scene_start(s);
+    driver()->create_container(s->shim, &c, on_done, s);
+    driver()->free(s->shim);                             /* sent, not answered */
+    s->ready = false;
+    s->n_seen = 0;
+    EXPECT_OK(driver()->adopt(NULL, &s->shim, s->loop, s->opts.dir, &ev, &s->err), &s->err);
+    UNTIL(s, s->ready);
+    if (s->n_seen == 0) {                                /* else it was quicker, and is whole */
+        scene_run(s, &c);                                /* the name is free */
+        EXPECT_EQ(s->n_seen, 1);
+    }
+    EXPECT(scene_seen(s, "c1")->state >= SHIM_CREATED);
     scene_stop(s);
     scene_end(s);
 }
