@@ -153,7 +153,7 @@ struct replacing { struct slice text; mode_t mode; bool sync; };
 
 static int replace(int dir, const char *path, const struct replacing *r, struct err *err)
 {
-    _cleanup_(mem_freep) char *temporary = mem_printf("%s.new~", path);
+    _cleanup_(mem_freep) char *temporary = mem_printf("%s" FD_REPLACE_SUFFIX, path);
     _cleanup_fd_ int fd = open_temporary(dir, temporary, r->mode, err);
 
     if (fd < 0)

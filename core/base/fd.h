@@ -27,6 +27,7 @@ int fd_write_file(int dir, const char *path, const void *p, size_t len, mode_t m
                   struct err *err);
 /* Atomic, but not synced: for what need not outlive a power cut, as in a run directory. Does not
  * wait for a disk. */
+#define FD_REPLACE_SUFFIX ".new~"        /* of the temporary file: a death in between leaves it */
 int fd_replace_file(int dir, const char *path, struct slice text, mode_t mode, struct err *err);
 /* As it is, without sync: for /proc, /sys and cgroup files. */
 int fd_write_kernel(int dir, const char *path, const char *text, struct err *err);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,6 +30,15 @@ void image_crew_fail(struct image_crew *c, const struct err *why)
     if (!c->failed)
         c->err = *why;
     c->failed = true;
+}
+
+void image_crew_lost(struct image_crew *c, const char *what, int sig)
+{
+    struct err err = ERR_INIT;
+
+    c->killed = c->killed || (!c->failed && sig == SIGKILL);
+    err_set(&err, ERR_FAILED, "the %s process was killed by signal %d", what, sig);
+    image_crew_fail(c, &err);
 }
 
 int image_crew_step(struct image_crew *c, struct err *err)
@@ -139,10 +149,11 @@ static void task_on_exit(struct child *child, int status, int sig, void *ctx)
     t->child = child_free(t->child);
     if (t->answered)
         return;
-    if (sig)
-        err_set(&err, ERR_FAILED, "the unpacking process was killed by signal %d", sig);
-    else
-        err_set(&err, ERR_FAILED, "the unpacking process ended with status %d", status);
+    if (sig) {
+        image_crew_lost(t->crew, "unpacking", sig);
+        return;
+    }
+    err_set(&err, ERR_FAILED, "the unpacking process ended with status %d", status);
     task_fail(t, &err);
 }
 

@@ -28,6 +28,7 @@ struct image_crew {
     int64_t told_ms;
     struct err err;                             /* the first failure */
     bool failed;
+    bool killed;                                /* it was a child killed by SIGKILL */
 };
 
 int image_crew_init(struct image_crew *c, const struct image_store *s, const struct image_watch *w,
@@ -35,6 +36,8 @@ int image_crew_init(struct image_crew *c, const struct image_store *s, const str
 void image_crew_deinit(struct image_crew *c);   /* callable twice; tasks first */
 int image_crew_step(struct image_crew *c, struct err *err);
 void image_crew_fail(struct image_crew *c, const struct err *why);
+/* A child was ended by this signal, unasked. */
+void image_crew_lost(struct image_crew *c, const char *what, int sig);
 void image_crew_progress(struct image_crew *c, const struct image_progress *p);
 /* What may be unpacked now: bytes and files, by the limits of image.h and the room on the file
  * system. */

@@ -144,7 +144,7 @@ int image_unlease(const struct image_store *s, const char *id, struct err *err)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(4u << 20);
     _cleanup_fd_ int lock = -1;
-    char path[LEASE_PATH_BYTES];
+    char path[LEASE_PATH_BYTES], left[LEASE_PATH_BYTES + sizeof(FD_REPLACE_SUFFIX)];
     struct json *doc = NULL;
     const char *image;
 
@@ -158,7 +158,9 @@ int image_unlease(const struct image_store *s, const char *id, struct err *err)
         if (!json_get(doc, "box") && image_digest_ok(image))
             image_store_touch(s, image);
     }
-    if (unlinkat(s->fd, path, 0) < 0 && errno != ENOENT)
+    snprintf(left, sizeof(left), "%s" FD_REPLACE_SUFFIX, path);  /* of a write that was cut short */
+    if ((unlinkat(s->fd, path, 0) < 0 && errno != ENOENT) ||
+        (unlinkat(s->fd, left, 0) < 0 && errno != ENOENT))
         return err_sys(err, "remove %s/%s", s->dir, path);
     return 0;
 }

@@ -208,8 +208,11 @@ static void pull_on_exit(struct child *child, int status, int sig, void *ctx)
     c->child = child_free(c->child);
     if (c->told || (status == 0 && sig == 0 && c->layer < 0))
         return;
-    err_set(&err, ERR_FAILED, "the pulling process ended with %s %d", sig ? "signal" : "status",
-            sig ? sig : status);
+    if (sig) {
+        image_crew_lost(&c->pull->crew, "pulling", sig);
+        return;
+    }
+    err_set(&err, ERR_FAILED, "the pulling process ended with status %d", status);
     pull_fail(c, &err);
 }
 
@@ -459,25 +462,37 @@ static int pull_run(struct pull *p, const struct image_pull_opts *o, struct err 
     return pull_commit(p, err);
 }
 
+static int pull_once(bool *killed, const struct image_ref *ref, const struct image_store *s,
+                     const struct image_pull_opts *o, struct err *err)
+{
+    struct pull p = { .s = s, .ref = *ref, .plan = -1, .target = -1, .manifest = -1, .config = -1,
+                      .arena = arena_new(PULL_ARENA_BYTES) };
+    int r = pull_run(&p, o, err);
+
+    *killed = p.crew.killed;
+    pull_deinit(&p);
+    return r;
+}
+
 int image_pull(struct image **out, const struct image_store *s, const struct image_pull_opts *o,
                struct err *err)
 {
-    struct pull p = { .s = s, .plan = -1, .target = -1, .manifest = -1, .config = -1 };
     _cleanup_fd_ int lock = -1;
-    int r;
+    struct image_ref ref;
+    bool killed;
 
     check(o->name);
-    if (image_ref_parse(&p.ref, o->name, err) < 0)
+    if (image_ref_parse(&ref, o->name, err) < 0)
         return -1;
-    if (image_ref_is_box(&p.ref))
+    if (image_ref_is_box(&ref))
         return image_box_load(out, s, err);
     lock = image_store_lock_ingest(s, err);
     if (lock < 0)
         return -1;
-    p.arena = arena_new(PULL_ARENA_BYTES);
-    r = pull_run(&p, o, err);
-    pull_deinit(&p);
-    if (r < 0)
-        return err_wrap(err, "pull %s", p.ref.text);
-    return image_get(out, s, p.ref.text, err);
+    /* A child that was killed says nothing of the registry, after which one waits: once more. */
+    if (pull_once(&killed, &ref, s, o, err) < 0 &&
+        (!killed || pull_once(&killed, &ref, s, o, err) < 0))
+        return err_wrap(err, "pull %s", ref.text);
+    err_clear(err);
+    return image_get(out, s, ref.text, err);
 }

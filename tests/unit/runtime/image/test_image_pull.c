@@ -2,6 +2,7 @@
  * and many that do not. */
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <strings.h>
@@ -16,7 +17,15 @@
 #include "tests/fake/fake_image.h"
 #include "tests/harness/test.h"
 
-TEST_VERB(image_pull, "pull", image_child_pull)
+/* As many files "killN" as there are in the test's folder, so often it dies. */
+static int pull_or_die(int argc, char **argv)
+{
+    if (unlink("kill1") == 0 || unlink("kill2") == 0)
+        raise(SIGKILL);
+    return image_child_pull(argc, argv);
+}
+
+TEST_VERB(image_pull, "pull", pull_or_die)
 
 /* --- the registry */
 
@@ -450,6 +459,27 @@ TEST(starts_over_without_ranges)
 TEST(tries_again)
 {
     pull_works(BUSY_ONCE, HONEST, &(struct registry){ 0 });
+}
+
+static void touch(const char *name)
+{
+    close(open(name, O_WRONLY | O_CREAT, 0600));
+}
+
+TEST(a_killed_child_is_no_failure_of_the_registry)
+{
+    EXPECT_EQ(chdir(test_tmpdir()), 0);
+    touch("kill1");
+    pull_works(HONEST, HONEST, &(struct registry){ 0 });
+    EXPECT(access("kill1", F_OK) < 0);
+}
+
+TEST(killed_again)
+{
+    EXPECT_EQ(chdir(test_tmpdir()), 0);
+    touch("kill1");
+    touch("kill2");
+    pull_fails(HONEST, HONEST, ERR_FAILED, "the pulling process was killed by signal 9");
 }
 
 TEST(token)

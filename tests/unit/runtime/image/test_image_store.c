@@ -201,7 +201,9 @@ TEST(lease_holds)
     image_lease_list_free(ids, n);
     EXPECT_ERR(image_remove(s, "app:1", &err), &err, ERR_CONFLICT);
     fake_now_us = 3000 * 1000000ll;
+    EXPECT_EQ(mknodat(s->fd, "leases/0a1b-c_web" FD_REPLACE_SUFFIX, S_IFREG | 0600, 0), 0);
     EXPECT_OK(image_unlease(s, "0a1b-c_web", &err), &err);
+    EXPECT(faccessat(s->fd, "leases/0a1b-c_web" FD_REPLACE_SUFFIX, F_OK, 0) < 0);
     EXPECT_OK(image_unlease(s, "0a1b-c_web", &err), &err);
     im = image_free(im);
     EXPECT_OK(image_get(&im, s, a, &err), &err);
