@@ -113,7 +113,7 @@ static void on_server_gone(struct node_serve_stream *st)
 {
     struct log_stream *g = container_of(st, struct log_stream, st);
 
-    http_stream_end(g->req);
+    http_abort(g->req);                  /* what was sent is not all */
     log_free(g);
 }
 

@@ -11,8 +11,10 @@
 #include "core/base/mem.h"
 #include "core/base/vec.h"
 #include "runtime/node/node_volume.h"
+#include "runtime/node/pod_reap.h"
 #include "runtime/node/pod_self.h"
 #include "runtime/node/podset.h"
+#include "runtime/shim/shim_state.h"
 
 struct sweep {
     struct job job;
@@ -68,6 +70,27 @@ static void sweep_dir(const struct sweep *s, const char *base, const char *sub)
         closedir(d);
 }
 
+/* What a node role left that died while it recorded a pod, or forgot one. */
+static void sweep_records(const struct sweep *s)
+{
+    _cleanup_(mem_freep) char *path = mem_printf("%s/pods", s->self->conf->run_dir);
+    struct err err = ERR_INIT;
+    DIR *d = opendir(path);
+    struct dirent *e;
+
+    while (d && (e = readdir(d)) != NULL) {
+        _cleanup_(mem_freep) char *dir = mem_printf("%s/%s", path, e->d_name);
+
+        if (e->d_name[0] == '.' || keeps(s, e->d_name))
+            continue;
+        if (pod_reap_shim(dir, &err) < 0 || shim_state_clean(dir, &err) < 0 ||
+            fd_remove_tree(dirfd(d), e->d_name, &err) < 0)
+            complain(e->d_name, &err);
+    }
+    if (d)
+        closedir(d);
+}
+
 /* A lease's id is UID.CONTAINER. */
 static void sweep_images(const struct sweep *s)
 {
@@ -94,6 +117,7 @@ static void run(struct job *job)
     const struct node_conf *conf = s->self->conf;
     struct err err = ERR_INIT;
 
+    sweep_records(s);
     if (cgroup_list(s->self->cgroup, "", sweep_group, s, &err) < 0)
         complain("groups", &err);
     for (size_t i = 0; i < s->stale.len; i++)

@@ -393,6 +393,7 @@ static void start_remove(struct node_volumes *v)
     struct run *r = run_new(v);
 
     loop_timer_del(&v->renew);
+    v->prepared = false;
     r->remove = true;
     if (run_start(v, r, &err) == 0)
         return;

@@ -101,7 +101,7 @@ static void remember(struct pod_container *c)
     if (str_empty(s->container_id) && !s->state.terminated)      /* one lost before has no id */
         return;
     c->attempts = (unsigned)s->restart_count + 1;
-    if (c->pod->adopted)                     /* the shim knows better */
+    if (c->pod->adopted && !c->pod->final)   /* the shim knows better */
         return;
     if (s->last_state.terminated)
         take_end(&c->last, s->last_state.terminated);
@@ -131,7 +131,7 @@ int pod_container_make_all(struct pod *p)
         init(p, &p->containers[at++], POD_MAIN, i);
     for (unsigned i = 0; i < s->n_ephemeral_containers; i++)
         init(p, &p->containers[at++], POD_EPHEMERAL, i);
-    for (size_t i = 0; i < n && !p->final; i++)
+    for (size_t i = 0; i < n; i++)
         remember(&p->containers[i]);
     if (!p->adopted && !p->final && !pod_status_is_over(p))
         pod_container_reset_all(p);

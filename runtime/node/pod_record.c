@@ -27,6 +27,15 @@ int pod_record_write(const char *dir, const struct pod_record *r, struct err *er
     return fd_replace_file(AT_FDCWD, path, (struct slice){ b.p, b.len }, 0600, err);
 }
 
+/* What the API may not have heard yet. */
+static void set_final(struct arena *a, struct json *object, const struct json *final)
+{
+    struct json *status = json_ensure_object(a, object, "status");
+
+    json_each_member(m, final)
+        json_setn(a, status, m->key, m->key_len, m->val);
+}
+
 int pod_record_read(struct pod_record_read *out, const char *dir, struct err *err)
 {
     _cleanup_(arena_freep) struct arena *a = NULL;
@@ -43,9 +52,11 @@ int pod_record_read(struct pod_record_read *out, const char *dir, struct err *er
         return err_wrap(err, "%s", path);
     if (!json_is(json_get(v, "object"), JSON_OBJECT))
         return err_set(err, ERR_CORRUPT, "%s: no object", path);
+    final = json_get(v, "final");
+    if (json_is(final, JSON_OBJECT))
+        set_final(a, json_get(v, "object"), final);
     if (object_from_tree(&o, kind_pod(), json_get(v, "object"), 0, err) < 0)
         return err_wrap(err, "%s", path);
-    final = json_get(v, "final");
     if (json_is(final, JSON_OBJECT))
         json_write(&text, final);
     *out = (struct pod_record_read){ .object = o, .start_us = json_get_int(v, "start", 0),

@@ -17,6 +17,7 @@ struct pod_record {
 };
 
 int pod_record_write(const char *dir, const struct pod_record *r, struct err *err);
+/* The object, with the final status as its status where there is one. */
 struct pod_record_read { struct object *object; char *final; int64_t start_us; };
 /* ERR_NOT_FOUND, ERR_CORRUPT. */
 int pod_record_read(struct pod_record_read *out, const char *dir, struct err *err);

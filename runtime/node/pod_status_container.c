@@ -84,12 +84,23 @@ static struct json *waiting(struct arena *a, const struct pod_container *c)
     return o;
 }
 
+/* No init container that succeeded may leave that state, as the API sees it, where pods are not
+ * always restarted: one that runs anew in a new sandbox shows its former end until then. */
+static bool shows_former_end(const struct pod_container *c)
+{
+    return c->kind == POD_INIT && !c->now.ended && c->last.ended && c->last.exit_code == 0 &&
+           !str_eq(c->pod->view->spec.restart_policy, "Always");
+}
+
 static void set_states(struct arena *a, struct json *o, const struct pod_container *c)
 {
     struct json *state = json_object(a), *last = json_object(a), *run;
     const struct pod_run *before = c->last.ended ? &c->last : NULL;
 
-    if (is_up(c)) {
+    if (shows_former_end(c)) {
+        json_set(a, state, "terminated", terminated(a, &c->last));
+        before = NULL;
+    } else if (is_up(c)) {
         run = json_object(a);
         set_time(a, run, "startedAt", c->now.started_ns);
         json_set(a, state, "running", run);

@@ -297,7 +297,12 @@ static enum sm_next step_clean(void *owner)
         return SM_WAIT;
     switch (p->stage) {
     case CLEAN_SHIM:
-        pod_sandbox_free(p);                 /* fall through */
+        pod_sandbox_free(p);
+        if (p->again) {                      /* volumes are the pod's, not the sandbox's */
+            p->stage = CLEAN_KERNEL;
+            pod_job_clean(p);
+            return SM_WAIT;
+        }                                    /* fall through */
     case CLEAN_VOLUMES_AGAIN:
         p->stage = CLEAN_VOLUMES;
         pod_volume_remove(p);

@@ -2,6 +2,7 @@
 #include "runtime/node/podset.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 
 #include "core/base/fd.h"
@@ -131,7 +132,8 @@ static void adopt(struct podset *s, const char *uid)
     struct pod *p;
 
     if (pod_record_read(&r, dir, &err) < 0) {
-        log_warn("pod record not read", "pod=%s why=\"%s\"", uid, err.msg);
+        if (err.sys_errno != ENOENT)         /* else the sweep's */
+            log_warn("pod record not read", "pod=%s why=\"%s\"", uid, err.msg);
         return;
     }
     if (str_eq(object_uid(r.object), uid)) {

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cmd/box/box.h"
 #include "core/base/fd.h"
@@ -274,6 +275,23 @@ TEST_SLOW(the_node_role_comes_back, 60)
     world_node(&w);
     UNTIL(&w, node_ready(w.node) && pid_of(&w, SHIM_VERB) == 0);
     UNTIL(&w, count_entries(arena_printf(w.a, "%s/pods", w.opts.run_dir)) == 0);
+    world_deinit(&w);
+}
+
+/* A node role died while it recorded a pod, or forgot one: its folder is there without a record. */
+TEST_SLOW(leftovers_of_a_dead_node_role, 60)
+{
+    struct world w;
+    const char *dir, *file;
+
+    world_init(&w);
+    world_let_go(&w);
+    dir = arena_printf(w.a, "%s/pods/1b2c", w.opts.run_dir);
+    file = arena_printf(w.a, "%s/c1.plan", dir);
+    EXPECT_EQ(fd_mkdirs(dir, 0700, NULL), 0);
+    EXPECT_EQ(fd_write_file(AT_FDCWD, file, "{}", 2, 0600, NULL), 0);
+    world_node(&w);
+    UNTIL(&w, node_ready(w.node) && access(dir, F_OK) < 0);
     world_deinit(&w);
 }
 

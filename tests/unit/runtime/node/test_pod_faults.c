@@ -184,6 +184,98 @@ TEST_SLOW(all_shims_die_at_any_moment, 120)
     }
 }
 
+/* Volumes are the pod's: a new sandbox finds in them what the former one left. */
+TEST(volumes_outlive_a_sandbox)
+{
+    struct pod_box b;
+    const char *file;
+
+    pod_box_init(&b);
+    pod_box_pod(&b, "p", QUICK "volumes: [{name: v, emptyDir: {}}], containers: [{name: a, "
+                "image: 'app:1', imagePullPolicy: IfNotPresent, "
+                "volumeMounts: [{name: v, mountPath: /v}]}]");
+    settle(&b);
+    file = arena_printf(b.a, "%s/pods/%s/volumes/kubernetes.io~empty-dir/v/f", b.conf.data_dir,
+                        object_uid(pod_box_get_pod(&b, "p")));
+    EXPECT_EQ(fd_write_file(AT_FDCWD, file, "x", 1, 0600, NULL), 0);
+    fake_shims_lose_all(b.shims);
+    settle(&b);
+    EXPECT_STR(pod_box_says(&b, "p"), "Running/True");
+    EXPECT_EQ(fake_shims_runs(b.shims, "a"), 2);
+    EXPECT_EQ(access(file, F_OK), 0);
+    expect_goes(&b);
+    EXPECT(access(file, F_OK) < 0);
+    pod_box_deinit(&b);
+}
+
+static void watch_init(const struct client_req *req, void *ctx)
+{
+    const struct json *c, *list = json_path(req->body, "status.initContainerStatuses");
+    int *seen = ctx;                         /* ended, then not ended */
+
+    if (req->verb != CLIENT_PATCH_STRATEGIC)
+        return;
+    json_each(c, list) {
+        if (json_path(c, "state.terminated"))
+            seen[0]++;
+        else if (seen[0])
+            seen[1]++;
+    }
+}
+
+/* The API lets init containers that succeeded not leave that state. */
+TEST(init_containers_of_a_new_sandbox)
+{
+    struct pod_box b;
+    int seen[2] = { 0, 0 };
+
+    pod_box_init(&b);
+    fake_client_on_request(b.f, watch_init, seen);
+    pod_box_pod(&b, "p", "restartPolicy: OnFailure, " QUICK TWO);
+    settle(&b);
+    fake_shims_lose_all(b.shims);
+    for (int i = 0; i < STEPS; i++)
+        loop_step(b.loop, 0);
+    EXPECT_EQ(fake_shims_running(b.shims, "i"), 1);
+    pod_box_pass(&b, 3000);
+    settle(&b);
+    EXPECT_EQ(fake_shims_runs(b.shims, "i"), 2);
+    expect_runs_once(&b);
+    EXPECT(seen[0] > 0);
+    EXPECT_EQ(seen[1], 0);
+    fake_client_on_request(b.f, NULL, NULL);
+    pod_box_deinit(&b);
+}
+
+/* What the shim knew went with it; the record says which run it was, so that its log is found. */
+TEST(an_ended_pod_keeps_its_runs)
+{
+    struct pod_box b;
+    struct pod *p;
+
+    pod_box_init(&b);
+    pod_box_pod(&b, "q", "restartPolicy: OnFailure, containers: [{name: once, image: 'app:1', "
+                "imagePullPolicy: IfNotPresent}]");
+    settle(&b);
+    fake_shims_exit(b.shims, "once", 3);
+    settle(&b);
+    fake_client_fail(b.f, CLIENT_PATCH_STRATEGIC, kind_pod(), 10, 500);  /* it hears no more */
+    fake_shims_exit(b.shims, "once", 0);
+    settle(&b);
+    EXPECT_EQ(fake_shims_alive(b.shims), 0);
+    pod_box_crash(&b);
+    settle(&b);
+    p = podset_find(b.pods, object_uid(pod_box_get_pod(&b, "q")));
+    EXPECT(p && p->containers[0].now.id[0]);
+    EXPECT_EQ(p->containers[0].now.attempt, 1);
+    EXPECT_EQ(p->containers[0].now.exit_code, 0);
+    EXPECT_EQ(p->containers[0].last.exit_code, 3);
+    EXPECT_EQ(fake_shims_runs(b.shims, "once"), 2);
+    pod_box_pass(&b, 10000);
+    EXPECT_STR(pod_box_says(&b, "q"), "Succeeded/False");
+    pod_box_deinit(&b);
+}
+
 TEST(shim_and_node_role_die_together)
 {
     struct pod_box b;
