@@ -18,6 +18,7 @@
 #define AGAIN_MIN_MS 20                  /* until a role that ended is started again; doubles */
 #define AGAIN_MAX_MS 10000
 #define STEADY_MS 10000                  /* having run so long, the next failure is a first one */
+#define STEADY_TIMES 10                  /* or so many times as long as it had waited */
 #define END_MS 15000                     /* roles may take this long to end */
 #define END_PODS_MS 150000               /* with their pods */
 #define OOM_SCORE "-999"
@@ -110,14 +111,18 @@ static void on_again(struct loop_timer *t)
     role_start(container_of(t, struct parent_role, again));
 }
 
+int64_t parent_wait_ms(int64_t wait_ms, int64_t ran_ms)
+{
+    if (!wait_ms || ran_ms >= STEADY_MS || ran_ms >= STEADY_TIMES * wait_ms)
+        return AGAIN_MIN_MS;
+    return wait_ms > AGAIN_MAX_MS / 2 ? AGAIN_MAX_MS : wait_ms * 2;
+}
+
 static void role_again(struct parent_role *pr)
 {
     struct parent *p = pr->parent;
-    int64_t ran_ms = loop_now_ms(p->loop) - pr->started_ms;
 
-    pr->wait_ms = ran_ms >= STEADY_MS || !pr->wait_ms ? AGAIN_MIN_MS : pr->wait_ms * 2;
-    if (pr->wait_ms > AGAIN_MAX_MS)
-        pr->wait_ms = AGAIN_MAX_MS;
+    pr->wait_ms = parent_wait_ms(pr->wait_ms, loop_now_ms(p->loop) - pr->started_ms);
     loop_timer_set(p->loop, &pr->again, pr->wait_ms, on_again);
 }
 

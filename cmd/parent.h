@@ -38,5 +38,9 @@ void parent_end(struct parent *p);                   /* as a signal would; conta
 int parent_send_secret(struct child *to, enum role_pem id, const char *text, struct err *err);
 /* Until it was told to end and all roles have ended. */
 void parent_run(struct parent *p);
+/* How long to wait before a role that ended is started again: it had run for ran_ms, after a wait
+ * of wait_ms (0: its first start). A role that ends again and again takes little of the machine,
+ * and one that had worked for a while is back at once. */
+int64_t parent_wait_ms(int64_t wait_ms, int64_t ran_ms);
 
 #endif

@@ -11,6 +11,7 @@
 #include "cmd/join_token.h"
 #include "cmd/kubeconfig.h"
 #include "cmd/listen.h"
+#include "cmd/role.h"
 #include "core/base/env.h"
 #include "core/base/fd.h"
 #include "net/dns/dns.h"
@@ -126,6 +127,9 @@ bool prepare_wants_dns(const struct config *c)
 
 static int make_sockets(struct prepared *p, const struct config *c, struct err *err)
 {
+    /* after a parent was killed its roles end, but not at once, and they hold the same sockets */
+    if (role_wait_former(c, ROLE_CONTROL, err) < 0 || role_wait_former(c, ROLE_DNS, err) < 0)
+        return -1;
     if (listen_tcp(&p->api, c->bind_address, (uint16_t)c->https_listen_port, err) < 0)
         return err_wrap(err, "--https-listen-port %d", (int)c->https_listen_port);
     return prepare_dns(c, &p->dns_udp, &p->dns_tcp, err);

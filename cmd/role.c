@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cmd/selfstat.h"
@@ -19,6 +20,8 @@
 #include "core/base/log.h"
 
 #define FILES_MAX 65536                  /* open files of a role, where the hard limit allows it */
+#define FORMER_MS 15000                  /* how long a role without a parent may take to end */
+#define FORMER_STEP_MS 2
 #define TRIM_MS 20000                    /* how often freed memory is looked at */
 #define TRIM_BYTES (1u << 20)            /* so much of it goes back to the kernel */
 
@@ -97,10 +100,29 @@ static int receive(struct role *r, struct err *err)
     return got < 0 ? -1 : err_set(err, ERR_CANCELED, "the parent has gone");
 }
 
+static char *lock_path(const struct config *c, const struct role_row *row)
+{
+    return arena_printf(c->a, "%s/%s.lock", c->run_dir, row->verb);
+}
+
+int role_wait_former(const struct config *c, enum role_id id, struct err *err)
+{
+    const struct timespec pause = { .tv_nsec = FORMER_STEP_MS * 1000000L };
+    _cleanup_fd_ int fd = open(lock_path(c, &role_rows[id]), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+    for (int ms = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0; ms += FORMER_STEP_MS) {
+        if (ms >= FORMER_MS)
+            return err_set(err, ERR_TIMEOUT, "the %s role of a former server does not end",
+                           role_rows[id].verb);
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
 /* The former process of this role may still be ending, after the parent was killed. */
 static int take_lock(struct role *r, struct err *err)
 {
-    char *path = arena_printf(r->config->a, "%s/%s.lock", r->config->run_dir, r->row->verb);
+    const char *path = lock_path(r->config, r->row);
 
     r->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (r->lock < 0)

@@ -79,6 +79,8 @@ extern const struct role_row role_rows[ROLE_MAX];
 int role_main(int argc, char **argv);
 /* Tells the parent; once. */
 void role_ready(void);
+/* Waits until no process of this role of a former server is left: it may hold what we need. */
+int role_wait_former(const struct config *c, enum role_id id, struct err *err);
 struct slice role_pem(const struct role *r, enum role_pem id);
 /* A secret that is not needed any more. */
 void role_pem_wipe(struct role *r, enum role_pem id);
