@@ -20,7 +20,7 @@ import threading
 import time
 
 from kube import Answer, Kube
-from look import Look, children, read, words
+from look import Look, children, read, state, words
 
 PODS = "/api/v1/namespaces/default/pods"
 BOUND_S = 30            # until all is in order again; what is looked for is 2
@@ -308,6 +308,7 @@ class Killer:
             return
         start = time.monotonic()
         if kind == "parent":
+            self.until(lambda: state(pid) in ([], ["Z"]))        # it holds its locks until then
             if self.server:
                 self.server.wait()
             self.parent_again()

@@ -100,7 +100,7 @@ TEST(remove_tree)
     EXPECT_ERR(fd_remove_tree(dir, "", &err), &err, ERR_INVALID);
 }
 
-TEST(remove_deep_tree)
+TEST_SLOW(remove_deep_tree, 120)
 {
     _cleanup_fd_ int dir = tmp_dir();
     _cleanup_fd_ int at = dup(dir);
