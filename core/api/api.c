@@ -33,7 +33,7 @@ int api_new(struct api **out, const struct api_opts *opts, struct err *err)
     api_join_set(api, opts->join);
     api->lookup = (struct admit_lookup){ .get = lookup, .ctx = api };
     list_init(&api->watches);
-    if (api_alloc_new(&api->alloc, opts, err) < 0 || api_node_link_new(&api->nodes, opts,
+    if (api_alloc_new(&api->alloc, opts, err) < 0 || api_hops_new(&api->hops, opts,
                                                                        err) < 0) {
         api_free(api);
         return -1;
@@ -49,7 +49,7 @@ struct api *api_free(struct api *api)
     api_watch_stop_all(api);
     api_http_stop(api);
     api_alloc_free(api->alloc);
-    api_node_link_free(api->nodes);
+    api_hops_free(api->hops);
     api_metric_free(api->metrics);
     buf_deinit(&api->openapi_index);
     api_token_forget(api);

@@ -51,6 +51,13 @@ struct api_join {
     const char *node_name;                  /* of the server's own node: nobody else's */
 };
 
+/* A way to nodes that need not be reachable: a connected socket to this address as seen from the
+ * node, or HTTP_DIAL_DIRECT. dial NULL: there is none. */
+struct api_dial {
+    int (*dial)(void *ctx, const char *node, const char *host, uint16_t port, struct err *err);
+    void *ctx;
+};
+
 struct api_opts {
     struct loop *loop;                      /* the HTTP requests' loop */
     struct job_pool *jobs;
@@ -65,6 +72,7 @@ struct api_opts {
     const struct admit_settings *admit;     /* plugins/admit/admit.h; copied; NULL: as upstream */
     /* Identity towards nodes (logs, exec, ...), PEM; copied. */
     const char *node_ca_pem, *node_cert_pem, *node_key_pem;
+    struct api_dial dial;                   /* copied */
     const char *cluster_dns;                /* of kube-system/kube-dns; NULL: no such Service */
     /* "10.0.0.5:6443": the endpoint of default/kubernetes; NULL: none */
     const char *advertise;

@@ -107,7 +107,7 @@ struct api {
     const struct crypto_key *sa_key;
     char *issuer, *advertise, *cluster_dns;
     struct api_alloc *alloc;
-    struct api_node_link *nodes;            /* api_connect.c */
+    struct api_hops *hops;                  /* api_hop.c */
     struct admit_lookup lookup;
     struct admit_lua *lua;                  /* borrowed; NULL: no plugins */
     struct admit_settings admit;
@@ -302,8 +302,9 @@ void api_watch_start(struct api_call *c, struct http_req *req);
 void api_watch_stop_all(struct api *api);
 void api_http_stop(struct api *api);
 void api_connect_start(struct api_call *c, struct http_req *req);
-int api_node_link_new(struct api_node_link **out, const struct api_opts *opts, struct err *err);
-struct api_node_link *api_node_link_free(struct api_node_link *l);
+struct api_hops;
+int api_hops_new(struct api_hops **out, const struct api_opts *opts, struct err *err);
+struct api_hops *api_hops_free(struct api_hops *a);
 
 /* The name of the type as Go prints it in a few texts: "core.ConfigMap". */
 const char *api_internal_type(struct arena *a, const struct kind *k);

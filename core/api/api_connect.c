@@ -5,74 +5,21 @@
  *   request --> pick node and path --> http_client_call --on_head/on_data/on_end--> streamed answer
  *                                                       --on_upgrade--> two raw streams, spliced
  */
-#include "core/api/api_call.h"
-
-#include "core/base/map.h"
+#include "core/api/api_hop.h"
 
 #include <stdio.h>
 
-#define NODE_PORT 10250
-/* more than the streams of a node: it says when it is full */
-#define NODE_CONNS_MAX 320
 #define SPLICE_BYTES (1u << 20)              /* queued on one side before the other is paused */
 #define REFUSAL_BYTES 10240                  /* of a node's answer, as upstream */
-
-struct api_node_link {
-    struct loop *loop;
-    char *ca, *cert, *key;
-    struct map *clients;                     /* "https://host:port" -> struct http_client */
-};
-
-int api_node_link_new(struct api_node_link **out, const struct api_opts *opts, struct err *err)
-{
-    struct api_node_link *l = NEW(struct api_node_link);
-
-    (void)err;
-    l->loop = opts->loop;
-    l->ca = mem_strdup(opts->node_ca_pem);
-    l->cert = mem_strdup(opts->node_cert_pem);
-    l->key = mem_strdup(opts->node_key_pem);
-    l->clients = map_new();
-    *out = l;
-    return 0;
-}
-
-static void free_client(void *c)
-{
-    http_client_free(c);
-}
-
-struct api_node_link *api_node_link_free(struct api_node_link *l)
-{
-    if (!l)
-        return NULL;
-    map_free(l->clients, free_client);
-    mem_free(l->ca);
-    mem_free(l->cert);
-    mem_free(l->key);
-    return mem_free(l);
-}
-
-static struct http_client *client_for(struct api_node_link *l, const char *origin, struct err *err)
-{
-    struct http_client *c = map_get(l->clients, origin);
-    struct http_client_opts o = { .base_url = origin, .ca_pem = slice_of(l->ca),
-                                  .cert_pem = slice_of(l->cert), .key_pem = slice_of(l->key),
-                                  .conns_max = NODE_CONNS_MAX, .user_agent = "inro-apiserver" };
-
-    if (c)
-        return c;
-    if (http_client_new(&c, l->loop, &o, err) < 0)
-        return NULL;
-    map_put(l->clients, origin, c);
-    return c;
-}
+#define PROXY_MS 600000                      /* until a proxied answer begins */
 
 /* --- one connection */
 
 struct relay {
     struct api_call *call;
     struct http_req *req;                    /* until it is answered or upgraded */
+    struct api_target to;
+    struct api_hop *hop;
     struct http_call *up;                    /* towards the node */
     struct http_raw *client, *node;          /* once upgraded */
     bool begun;
@@ -87,6 +34,7 @@ static void refuse(struct relay *r, struct status *s)
     c->status = s;
     api_encode(c);
     api_http_answer(c, r->req);
+    api_hop_drop(r->hop);
     buf_deinit(&r->why);
     mem_free(r);
 }
@@ -97,6 +45,7 @@ static void relay_free(struct relay *r)
         http_call_cancel(r->up);
     http_raw_free(r->client);
     http_raw_free(r->node);
+    api_hop_drop(r->hop);
     api_call_free(r->call);
     buf_deinit(&r->why);
     mem_free(r);
@@ -156,21 +105,13 @@ static void node_closed(struct http_raw *w, const struct err *why, void *ctx)
 
 static void on_upgrade(struct http_call *up, struct http_raw *raw, void *ctx)
 {
-    static const char *const passed[] = { "sec-websocket-accept", "sec-websocket-protocol",
-                                          "x-stream-protocol-version" };
     struct relay *r = ctx;
     struct http_raw_ops client_ops = { from_client, client_drained, client_closed, r };
     struct http_raw_ops node_ops = { from_node, node_drained, node_closed, r };
-    struct http_field fields[ARRAY_LEN(passed)];
+    struct http_field fields[API_FIELDS_MAX];
     const char *protocol = http_call_field(up, "upgrade");
-    unsigned n = 0;
+    unsigned n = api_proxy_answer_fields(r->call, &r->to, r->req, up, fields);
 
-    for (size_t i = 0; i < ARRAY_LEN(passed); i++) {
-        const char *value = http_call_field(up, passed[i]);
-
-        if (value)
-            fields[n++] = (struct http_field){ passed[i], arena_strdup(r->call->a, value) };
-    }
     protocol = arena_strdup(r->call->a, protocol ? protocol : "SPDY/3.1");
     r->up = NULL;
     r->node = raw;
@@ -209,12 +150,15 @@ static void on_head(struct http_call *up, void *ctx)
 {
     struct relay *r = ctx;
     const char *type = http_call_field(up, "content-type");
-    struct http_answer a = { .status = http_call_status(up), .type = type };
+    struct http_field fields[API_FIELDS_MAX];
+    struct http_answer a = { .status = http_call_status(up), .type = type, .fields = fields };
 
     if (a.status >= 300 && str_eq(r->call->route.sub->name, "log")) {
         r->refused = a.status;
         return;
     }
+    if (r->to.prefix)
+        a.n_fields = api_proxy_answer_fields(r->call, &r->to, r->req, up, fields);
     r->begun = true;
     r->req->on_drain = on_drain;
     http_stream_begin(r->req, &a);
@@ -249,6 +193,15 @@ static struct status *refusal(struct relay *r)
                              : status_new(c->a, r->refused, "", "%s", text);
 }
 
+static struct status *out_of_reach(struct relay *r, const char *why)
+{
+    struct arena *a = r->call->a;
+
+    return r->to.prefix ? status_new(a, 503, "ServiceUnavailable",
+                                     "error trying to reach service: %s", why)
+                        : status_new(a, 502, "BadGateway", "error dialing the node: %s", why);
+}
+
 static void on_end(struct http_call *up, const struct err *why, void *ctx)
 {
     struct relay *r = ctx;
@@ -260,8 +213,7 @@ static void on_end(struct http_call *up, const struct err *why, void *ctx)
         return;
     }
     if (!r->begun) {
-        refuse(r, status_new(r->call->a, 502, "BadGateway", "error dialing the node: %s",
-                             why ? why->msg : "it closed the connection"));
+        refuse(r, out_of_reach(r, why ? why->msg : "it closed the connection"));
         return;
     }
     if (why)
@@ -271,71 +223,48 @@ static void on_end(struct http_call *up, const struct err *why, void *ctx)
     relay_free(r);
 }
 
-static void start(struct relay *r, const char *origin, const char *target)
+/* Of a stream of a pod: what kubelet and client agree by. */
+static unsigned stream_fields(const struct http_req *req, struct http_field *out)
 {
     static const char *const passed[] = { "connection", "upgrade", "sec-websocket-key",
-                                          "sec-websocket-version",
-                                          "sec-websocket-protocol", "x-stream-protocol-version",
-                                          "accept" };
+                                          "sec-websocket-version", "sec-websocket-protocol",
+                                          "x-stream-protocol-version", "accept" };
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < req->n_fields; i++)
+        for (size_t k = 0; k < ARRAY_LEN(passed); k++)
+            if (str_eq(req->fields[i].name, passed[k]))
+                out[n++] = req->fields[i];
+    return n;
+}
+
+static void start(struct relay *r)
+{
     struct api_call *c = r->call;
-    struct http_field fields[ARRAY_LEN(passed) + 8];
+    struct http_field fields[API_FIELDS_MAX];
     struct err err = ERR_INIT;
-    struct http_client *client = client_for(c->api->nodes, origin, &err);
     struct http_call_opts o = {
-        .method = c->method, .url = target, .fields = fields, .body = c->body,
+        .method = c->method, .url = r->to.path, .fields = fields, .body = c->body,
         .type = c->content_type, .upgrade = http_req_field(r->req, "upgrade") != NULL,
+        .timeout_ms = r->to.prefix ? PROXY_MS : 0,
         .on_head = on_head, .on_data = on_data, .on_upgrade = on_upgrade, .on_end = on_end,
         .ctx = r,
     };
 
-    for (size_t i = 0; i < ARRAY_LEN(passed); i++)
-        if (http_req_field(r->req, passed[i]))
-            fields[o.n_fields++] = (struct http_field){ passed[i],
-                                                        http_req_field(r->req, passed[i]) };
-    for (unsigned i = 0; i < r->req->n_fields && o.n_fields < ARRAY_LEN(fields); i++)
-        if (str_eq(r->req->fields[i].name, "x-stream-protocol-version") &&
-            r->req->fields[i].value != http_req_field(r->req, "x-stream-protocol-version"))
-            fields[o.n_fields++] = r->req->fields[i];
     if (o.upgrade && r->req->version == HTTP_2) {
         refuse(r, status_bad_request(c->a, "upgrade needs HTTP/1.1"));
         return;
     }
+    o.n_fields = r->to.prefix ? api_proxy_ask_fields(c, r->req, o.upgrade, fields)
+                              : stream_fields(r->req, fields);
     r->req->user = r;
     r->req->on_gone = on_gone;
-    if (!client || http_client_call(&r->up, client, &o, &err) < 0)
-        refuse(r, status_new(c->a, 502, "BadGateway", "error dialing the node: %s", err.msg));
+    if (api_hop_take(&r->hop, c->api->hops, &r->to, &err) < 0 ||
+        http_client_call(&r->up, api_hop_client(r->hop), &o, &err) < 0)
+        refuse(r, out_of_reach(r, err.msg));
 }
 
 /* --- where to */
-
-static const char *node_origin(struct api_call *c, const char *name)
-{
-    struct object *node = api_lookup(c->api, kind_node(), "", name);
-    struct json *tree, *list, *it;
-    const char *address = NULL;
-    int64_t port;
-
-    if (!node) {
-        api_fail(c, status_not_found(c->a, kind_node(), name));
-        return NULL;
-    }
-    tree = object_tree(node, c->a);
-    object_unref(node);
-    list = json_path(tree, "status.addresses");
-    json_each(it, list)
-        if (!address && str_eq(json_get_str(it, "type"), "InternalIP"))
-            address = json_get_str(it, "address");
-    if (!address) {
-        api_fail(c, status_internal(c->a, arena_printf(c->a, "node %s has no InternalIP address",
-                                                       name)));
-        return NULL;
-    }
-    port = json_get_int(json_path(tree, "status.daemonEndpoints.kubeletEndpoint"), "Port",
-                        NODE_PORT);
-    return arena_printf(c->a, strchr(address, ':') ? "https://[%s]:%lld" : "https://%s:%lld",
-                        address,
-                        (long long)port);
-}
 
 static bool names_container(const struct json *spec, const char *list, const char *name)
 {
@@ -476,7 +405,7 @@ static void to_pod(struct relay *r)
 {
     struct api_call *c = r->call;
     struct object *o;
-    const char *node, *origin = NULL, *target;
+    const char *node;
     bool log = str_eq(c->route.sub->name, "log");
     struct json *pod;
 
@@ -492,8 +421,8 @@ static void to_pod(struct relay *r)
     pod = object_tree(o, c->a);
     object_unref(o);
     node = json_path_str(pod, "spec.nodeName");
-    target = pod_target(c, pod);
-    if (target && str_empty(node)) {
+    r->to.path = pod_target(c, pod);
+    if (r->to.path && str_empty(node)) {
         if (log) {
             struct http_answer a = { .status = 204 };
 
@@ -504,107 +433,35 @@ static void to_pod(struct relay *r)
         api_fail(c, status_bad_request(c->a, "pod %s does not have a host assigned",
                                        c->route.name));
     }
-    if (!c->status)
-        origin = node_origin(c, node);
-    if (c->status)
+    if (c->status || api_proxy_kubelet(c, node, &r->to) < 0)
         refuse(r, c->status);
     else
-        start(r, origin, target);
+        start(r);
 }
 
-/* nodes/NAME/proxy: the node's own port. */
-static void to_node(struct relay *r)
+/* A page's links are relative to what looks like a folder. */
+static void to_folder(struct relay *r)
 {
     struct api_call *c = r->call;
-    char *name = arena_strdup(c->a, c->route.name);
-    const char *origin, *query = r->req->query;
+    const char *query = r->req->query;
+    struct http_field at = { "Location", arena_printf(c->a, "%s/%s%s", c->path, *query ? "?" : "",
+                                                      query) };
 
-    name[strcspn(name, ":")] = '\0';
-    origin = node_origin(c, name);
-    if (!origin)
-        refuse(r, c->status);
-    else
-        start(r, origin, arena_printf(c->a, "%s%s%s", *c->route.tail ? c->route.tail : "/",
-                                      *query ? "?" : "", query));
+    http_respond(r->req, &(struct http_answer){ .status = 301, .fields = &at, .n_fields = 1 });
+    relay_free(r);
 }
 
-/* [scheme:]name[:port] of a proxied pod or service. */
-static void split_name(struct api_call *c, const char **scheme, const char **name,
-                       const char **port)
-{
-    char *s = arena_strdup(c->a, c->route.name), *a = strchr(s, ':'), *b = a ? strchr(a + 1, ':') :
-        NULL;
-
-    *scheme = "http";
-    *name = s;
-    *port = "";
-    if (a)
-        *a = '\0';
-    if (b) {
-        *b = '\0';
-        *scheme = *s ? s : "http";
-        *name = a + 1;
-        *port = b + 1;
-    } else if (a) {
-        *port = a + 1;
-    }
-}
-
-static struct json *lookup_tree(struct api_call *c, const struct kind *k, const char *name)
-{
-    struct object *o = api_lookup(c->api, k, c->route.ns, name);
-    struct json *tree;
-
-    if (!o) {
-        api_fail(c, status_not_found(c->a, k, name));
-        return NULL;
-    }
-    tree = object_tree(o, c->a);
-    object_unref(o);
-    return tree;
-}
-
-static const char *port_by_name(struct api_call *c, const struct json *list, const char *port)
-{
-    struct json *it;
-
-    json_each(it, list) {
-        int64_t n = json_get_int(it, "containerPort", json_get_int(it, "port", 0));
-
-        if (!*port || str_eq(json_get_str(it, "name"), port) ||
-            str_eq(arena_printf(c->a, "%lld", (long long)n), port))
-            return arena_printf(c->a, "%lld", (long long)n);
-    }
-    return port;
-}
-
-static void to_address(struct relay *r)
+static void to_proxied(struct relay *r)
 {
     struct api_call *c = r->call;
-    bool pod = c->route.kind == kind_pod();
-    const char *scheme, *name, *port, *ip;
-    struct json *tree;
+    bool reads = str_eq(c->method, "GET") || str_eq(c->method, "HEAD");
 
-    split_name(c, &scheme, &name, &port);
-    tree = lookup_tree(c, c->route.kind, name);
-    if (!tree) {
+    if (api_proxy_target(c, r->req, &r->to) < 0)
         refuse(r, c->status);
-        return;
-    }
-    ip = json_path_str(tree, pod ? "status.podIP" : "spec.clusterIP");
-    port = port_by_name(c, pod ? json_get(json_at(json_path(tree, "spec.containers"), 0), "ports")
-                               : json_path(tree, "spec.ports"), port);
-    if (pod && str_empty(ip))
-        refuse(r, status_bad_request(c->a, "address not allowed"));
-    else if (str_empty(ip) || str_eq(ip, "None"))
-        refuse(r, status_new(c->a, 503, "ServiceUnavailable",
-                             "no endpoints available for service \"%s\"",
-                             name));
+    else if (!*c->route.tail && reads && !http_req_field(r->req, "upgrade"))
+        to_folder(r);
     else
-        start(r, arena_printf(c->a, "%s://%s:%s", scheme, ip, *port ? port : "80"),
-              arena_printf(c->a, "%s%s%s", *c->route.tail ? c->route.tail : "/", *r->req->query ?
-                           "?" : "",
-                           r->req->query));
+        start(r);
 }
 
 void api_connect_start(struct api_call *c, struct http_req *req)
@@ -613,10 +470,9 @@ void api_connect_start(struct api_call *c, struct http_req *req)
 
     r->call = c;
     r->req = req;
-    if (!str_eq(c->route.sub->name, "proxy"))
-        to_pod(r);
-    else if (c->route.kind == kind_node())
-        to_node(r);
+    r->to.node = "";
+    if (str_eq(c->route.sub->name, "proxy"))
+        to_proxied(r);
     else
-        to_address(r);
+        to_pod(r);
 }

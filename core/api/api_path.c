@@ -59,13 +59,15 @@ static const struct kind *find_kind(const char *group, const char *version, cons
     return k && k->served ? k : NULL;
 }
 
-static const char *join_tail(struct api_call *c, const struct parts *p, unsigned from)
+/* What follows so many parts, as it was sent: escapes and a last '/' mean something to whom it goes
+ * on to. */
+static const char *raw_tail(const char *path, unsigned parts)
 {
-    char *tail = arena_strdup(c->a, "");
-
-    for (unsigned i = from; i < p->len; i++)
-        tail = arena_printf(c->a, "%s/%s", tail, p->v[i]);
-    return tail;
+    for (unsigned i = 0; i < parts; i++) {
+        path += strspn(path, "/");
+        path += strcspn(path, "/");
+    }
+    return path;
 }
 
 static bool group_is_served(const char *group)
@@ -157,7 +159,7 @@ static int resource_path(struct api_call *c, const struct parts *p, unsigned at,
         r->sub = kind_sub(r->kind, p->v[at + 2]);
         if (!r->sub || (p->len > at + 3 && !r->sub->connect))
             return api_fail(c, no_such_resource(c->a));
-        r->tail = join_tail(c, p, at + 3);
+        r->tail = raw_tail(c->path, at + 3);
     }
     if (*r->name && r->kind->namespaced && !*r->ns)
         return api_fail(c, no_such_resource(c->a));

@@ -272,6 +272,8 @@ void http_call_cancel(struct http_call *c);
 /* No on_data while paused, but for what is on its way already (on HTTP/2 at most a window). */
 void http_call_pause(struct http_call *c, bool paused);
 int http_call_status(const struct http_call *c);                         /* 0 before the headers */
+/* all; answers how many */
+unsigned http_call_answer_fields(const struct http_call *c, const struct http_field **out);
 /* lower-case name; or NULL */
 const char *http_call_field(const struct http_call *c, const char *name);
 struct slice http_call_body(const struct http_call *c);

@@ -435,6 +435,12 @@ const char *http_call_field(const struct http_call *c, const char *name)
     return NULL;
 }
 
+unsigned http_call_answer_fields(const struct http_call *c, const struct http_field **out)
+{
+    *out = c->fields;
+    return c->n_fields;
+}
+
 struct slice http_call_body(const struct http_call *c)
 {
     return c->got.len ? (struct slice){ c->got.p, c->got.len } : SLICE("");
