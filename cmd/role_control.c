@@ -12,6 +12,7 @@
 #include "core/api/api.h"
 #include "core/base/log.h"
 #include "core/tls/tls.h"
+#include "net/tunnel/tunnel.h"
 
 #define CONTROL_JOBS 8                   /* threads: so many writes share one commit of the store */
 #define CONTROL_STOP_MS 1000             /* requests may end */
@@ -32,6 +33,7 @@ struct control_role {
     struct api *api;
     struct tls_ctx *tls;
     struct http_server *http;
+    struct tunnel_server *tunnels;
     struct deciders *deciders;
     struct client *plugins_client;       /* writes their Events */
     unsigned bad;                        /* objects in the store that could not be read */
@@ -171,11 +173,17 @@ static int start_deciders(struct control_role *c, struct err *err)
     return deciders_new(&c->deciders, c->api, c->role->config, &facts, err);
 }
 
+static int dial(void *ctx, const char *node, const char *host, uint16_t port, struct err *err)
+{
+    return tunnel_server_dial(ctx, node, host, port, err);
+}
+
 static int make_api(struct control_role *c, struct err *err)
 {
     const struct role *r = c->role;
     const struct config *config = r->config;
     struct api_opts opts = {
+        .dial = { dial, c->tunnels },
         .loop = r->loop, .jobs = c->jobs, .cache = c->cache, .kv = c->kv, .env = env_real(),
         .service_cidr = config->service_cidr, .sa_key = c->sa_key,
         .lua = plugins_lua(r->plugins),
@@ -213,10 +221,45 @@ static int make_api(struct control_role *c, struct err *err)
     return 0;
 }
 
+/* --- nodes that connect to us */
+
+/* The name in a node's certificate; NULL: it is none. */
+static const char *node_of(const struct http_req *req)
+{
+    static const char prefix[] = "system:node:";
+    const struct crypto_names *n;
+
+    if (!req->peer_cert || req->peer_cert_why)
+        return NULL;
+    n = crypto_cert_names(req->peer_cert);
+    for (unsigned i = 0; i < n->n_orgs; i++)
+        if (str_eq(n->orgs[i], "system:nodes") && str_starts(n->cn, prefix))
+            return n->cn + sizeof(prefix) - 1;
+    return NULL;
+}
+
+static void on_request(struct http_req *req, void *ctx)
+{
+    static const char text[] = "only for nodes, by their certificate\n";
+    struct control_role *c = ctx;
+    const char *node;
+
+    if (!str_eq(req->path, TUNNEL_PATH)) {
+        api_on_request(req, c->api);
+        return;
+    }
+    node = node_of(req);
+    if (node)
+        tunnel_server_accept(c->tunnels, node, req);
+    else
+        http_respond(req, &(struct http_answer){ .status = 403, .body = text,
+                                                 .len = sizeof(text) - 1 });
+}
+
 static int serve(struct control_role *c, struct err *err)
 {
     static const char *const alpn[] = { "h2", "http/1.1", NULL };
-    struct http_server_opts http = { .on_request = api_on_request, .ctx = c->api };
+    struct http_server_opts http = { .on_request = on_request, .ctx = c };
     struct tls_ctx_opts tls = {
         .server = true, .want_peer = true, .alpn = alpn,
         .cert_pem = role_pem(c->role, ROLE_CERT), .key_pem = role_pem(c->role, ROLE_KEY),
@@ -253,6 +296,7 @@ int role_control_start(struct role *r, struct err *err)
 
     c->role = r;
     r->state = c;
+    c->tunnels = tunnel_server_new(r->loop);
     if (job_pool_new(&c->jobs, CONTROL_JOBS, class_max, err) < 0 ||
         make_signing(c, err) < 0 || open_store(c, err) < 0 ||
         plugins_start(r->plugins, r->loop, c->jobs, err) < 0 || make_api(c, err) < 0 ||
@@ -286,6 +330,7 @@ void role_control_release(struct role *r)
         return;
     }
     deciders_free(c->deciders);
+    tunnel_server_free(c->tunnels);
     http_server_free(c->http);
     c->jobs = job_pool_free(c->jobs);
     while (loop_step(r->loop, 0))        /* answers of the last jobs */

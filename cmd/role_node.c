@@ -12,6 +12,7 @@
 #include "core/client/client_http.h"
 #include "core/loop/job.h"
 #include "net/proxy/proxy.h"
+#include "net/tunnel/tunnel.h"
 #include "runtime/node/node.h"
 
 #define NODE_JOBS 6                      /* threads */
@@ -32,6 +33,7 @@ struct node_role {
     struct client *slice;                /* the same, when it is one */
     struct node *node;
     struct proxy *proxy;
+    struct tunnel_agent *tunnel;
     struct loop_timer poll;
     unsigned polls;
 };
@@ -121,6 +123,24 @@ static int start_proxy(struct node_role *n, struct err *err)
     return proxy_new(&n->proxy, n->role->loop, n->client, n->jobs, &opts, err);
 }
 
+static int may_dial(void *ctx, const char *host, uint16_t port, struct err *err)
+{
+    return node_may_dial(((struct node_role *)ctx)->node, host, port, err);
+}
+
+/* Also beside the server: it connects to nothing itself. */
+static int start_tunnel(struct node_role *n, struct err *err)
+{
+    const struct role *r = n->role;
+    struct tunnel_agent_opts opts = {
+        .url = config_api_url(r->config), .ca_pem = role_pem(r, ROLE_SERVER_CA),
+        .cert_pem = role_pem(r, ROLE_CLIENT_CERT), .key_pem = role_pem(r, ROLE_CLIENT_KEY),
+        .allow = may_dial, .ctx = n,
+    };
+
+    return tunnel_agent_new(&n->tunnel, r->loop, &opts, err);
+}
+
 static void on_poll(struct loop_timer *t)
 {
     struct node_role *n = container_of(t, struct node_role, poll);
@@ -143,7 +163,8 @@ int role_node_start(struct role *r, struct err *err)
     n->role = r;
     r->state = n;
     if (job_pool_new(&n->jobs, NODE_JOBS, class_max, err) < 0 || connect_api(n, err) < 0 ||
-        keep_slice(n, err) < 0 || start_node(n, err) < 0 || start_proxy(n, err) < 0)
+        keep_slice(n, err) < 0 || start_node(n, err) < 0 || start_proxy(n, err) < 0 ||
+        start_tunnel(n, err) < 0)
         return -1;
     loop_timer_set(r->loop, &n->poll, NODE_POLL_MS, on_poll);
     return 0;
@@ -175,6 +196,7 @@ void role_node_release(struct role *r)
     if (!n)
         return;
     loop_timer_del(&n->poll);
+    tunnel_agent_free(n->tunnel);
     proxy_free(n->proxy);
     node_free(n->node);
     if (n->slice)

@@ -28,6 +28,7 @@ const struct confine_row confine_rows[CONFINE_ROLE_MAX] = {
         .root = CONFINE_ROOT_DIR,
         .groups = CONFINE_BASIC | CONFINE_THREADS | CONFINE_LOOP | CONFINE_PARENT | CONFINE_NET |
                   CONFINE_FILES | CONFINE_DATABASE,
+        .more = "socketpair",            /* the ends of streams through tunnels */
         .connect = CONFINE_CONNECT_PORTS, .ports = { NODE_PORT },
         .paths = { { CONFINE_STORE, CONFINE_WRITE }, { CONFINE_PLUGINS, CONFINE_READ } },
     },

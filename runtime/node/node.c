@@ -456,6 +456,11 @@ bool node_ready(const struct node *n)
     return n->self.network_ready && node_object_says_ready(n->self.node_object);
 }
 
+int node_may_dial(const struct node *n, const char *host, uint16_t port, struct err *err)
+{
+    return node_ops_may_dial(&n->self, host, port, err);
+}
+
 void node_stop_pods(struct node *n, int64_t grace_ms, void (*done)(void *ctx), void *ctx)
 {
     podset_stop(n->self.pods, grace_ms, done, ctx);

@@ -61,6 +61,10 @@ CLEANUP_DEFINE(struct node, node_free)
 bool node_can_run(const struct node *n);     /* pods can start, whether the API knows it or not */
 bool node_ready(const struct node *n);   /* the Node object is there and says Ready */
 
+/* Whether others may reach this address by way of this node: its own port, what its pods serve. -1:
+ * no, and why. */
+int node_may_dial(const struct node *n, const char *host, uint16_t port, struct err *err);
+
 /* Ends all pods of this node, their objects stay: preStop, TERM, after grace_ms KILL. Then done. */
 void node_stop_pods(struct node *n, int64_t grace_ms, void (*done)(void *ctx), void *ctx);
 

@@ -187,3 +187,33 @@ int node_ops_serve(struct node_serve **out, struct node_self *self, const struct
 
     return node_serve_new(out, self->loop, &so, err);
 }
+
+/* --- connections from elsewhere */
+
+/* With the node's own address a pod has only the ports that it names. */
+static bool names_port(const struct pod *p, uint16_t port)
+{
+    for (size_t i = 0; i < p->n_containers; i++) {
+        const struct container_view *c = pod_spec(&p->containers[i]);
+
+        for (unsigned k = 0; k < c->n_ports; k++)
+            if (c->ports[k].container_port == port)
+                return true;
+    }
+    return false;
+}
+
+int node_ops_may_dial(const struct node_self *self, const char *host, uint16_t port,
+                      struct err *err)
+{
+    struct pod *p;
+
+    if (str_eq(host, self->conf->ip) && port == self->conf->port)
+        return 0;
+    for (size_t at = 0; (p = podset_next(self->pods, &at));) {
+        if (str_eq(pod_ip(p), host) && (!p->view->spec.host_network || names_port(p, port)))
+            return 0;
+    }
+    return err_set(err, ERR_DENIED, "%s port %u is neither this node's nor a pod's here", host,
+                   port);
+}

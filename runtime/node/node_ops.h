@@ -7,5 +7,7 @@
 
 int node_ops_serve(struct node_serve **out, struct node_self *self, const struct node_opts *o,
                    struct err *err);
+int node_ops_may_dial(const struct node_self *self, const char *host, uint16_t port,
+                      struct err *err);
 
 #endif

@@ -38,12 +38,20 @@ static int open_store(struct api_box *b, const char *dir, struct err *err)
     return 0;
 }
 
+static int dial(void *ctx, const char *node, const char *host, uint16_t port, struct err *err)
+{
+    const struct api_dial *d = &((struct api_box *)ctx)->dial;
+
+    return d->dial ? d->dial(d->ctx, node, host, port, err) : HTTP_DIAL_DIRECT;
+}
+
 static int open_api(struct api_box *b, struct err *err)
 {
     char hash[CRYPTO_SHA256_HEX_BYTES];
     struct api_join join = { .ca_pem = "CA\n", .config = "{\"a\":\"b\"}", .token_hash = hash,
                              .node_name = API_BOX_NODE };
-    struct api_opts o = { .loop = b->loop, .jobs = b->jobs, .cache = b->cache, .kv = b->kv,
+    struct api_opts o = { .dial = { dial, b },
+                          .loop = b->loop, .jobs = b->jobs, .cache = b->cache, .kv = b->kv,
                           .env = env_real(), .sa_key = b->sa_key, .advertise = "10.1.2.3:6443",
                           .cluster_dns = "10.43.0.10", .join = &join };
 

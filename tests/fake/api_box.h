@@ -20,6 +20,7 @@ struct api_box {
     struct kv *kv;
     struct crypto_key *sa_key;
     struct api *api;
+    struct api_dial dial;               /* what connections to nodes and pods become, once set */
 };
 
 /* `dir` holds the data base; opened again it is the same cluster after a restart. */

@@ -171,6 +171,7 @@ static void on_end(struct http_call *call, const struct err *why, void *ctx)
     r->type = header(p, call, "content-type");
     r->warning = header(p, call, "warning");
     r->etag = header(p, call, "etag");
+    r->location = header(p, call, "location");
     if (json_parse(&tree, p->a, body.p, body.len, NULL, NULL) == 0)
         r->json = tree;
 }
@@ -188,7 +189,8 @@ const struct api_reply *api_peer_ask(struct api_peer *p, const struct api_ask *a
 
     arena_reset(p->a);
     p->done = false;
-    p->reply = (struct api_reply){ .text = "", .type = "", .warning = "", .etag = "" };
+    p->reply = (struct api_reply){ .text = "", .type = "", .warning = "", .etag = "",
+                                   .location = "" };
     if (ask->token)
         fields[o.n_fields++] = (struct http_field){ "Authorization",
                                                     arena_printf(p->a, "Bearer %s", ask->token) };

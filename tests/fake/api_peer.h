@@ -18,7 +18,7 @@ struct api_reply {
     const char *text;
     size_t len;
     const struct json *json;            /* NULL when the body is none */
-    const char *type, *warning, *etag;  /* headers, "" when absent; the first warning */
+    const char *type, *warning, *etag, *location;  /* headers, "" when absent; the first */
 };
 
 struct api_ask {
