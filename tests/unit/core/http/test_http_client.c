@@ -781,3 +781,43 @@ TEST(shared_reload_and_upgrade)
     settle(f);
     fix_free(f);
 }
+
+/* --- dialling by others */
+
+static int dial_or_not(void *ctx, const char *host, uint16_t port, struct err *err)
+{
+    struct fix *f = ctx;
+    int pair[2];
+
+    EXPECT_STR(host, "127.0.0.1");
+    EXPECT_EQ(port, http_server_port(f->s));
+    if (f->code == HTTP_DIAL_DIRECT)
+        return HTTP_DIAL_DIRECT;
+    if (f->code < 0)
+        return err_set(err, ERR_QUOTA, "no room");
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    EXPECT_OK(http_server_adopt(f->s, pair[0], NULL, err), err);
+    return pair[1];
+}
+
+TEST(a_dial_gives_a_socket_or_leaves_it)
+{
+    static const int says[] = { 0, HTTP_DIAL_DIRECT };
+    struct fix *f = fix_new(false);
+    struct http_call_opts o = { .url = "/x", .collect = true, .on_end = on_end, .ctx = f };
+    struct err err = ERR_INIT;
+
+    for (size_t i = 0; i < ARRAY_LEN(says); i++) {
+        new_client(f, (struct http_client_opts){ .dial = dial_or_not, .dial_ctx = f });
+        f->code = says[i];
+        f->ends = 0;
+        EXPECT_OK(http_client_call(&f->call, f->c, &o, &err), &err);
+        while (!f->ends)
+            loop_step(f->loop, 10);
+        EXPECT_EQ(f->status, 200);
+    }
+    new_client(f, (struct http_client_opts){ .dial = dial_or_not, .dial_ctx = f });
+    f->code = -1;
+    EXPECT_ERR(http_client_call(&f->call, f->c, &o, &err), &err, ERR_QUOTA);
+    fix_free(f);
+}
