@@ -432,7 +432,8 @@ static const struct attempt forbidden[] = {
 
     TRY(ALL, unix_socket), TRY(ALL, netlink_socket), TRY(ALL, packet_socket),
     TRY(ALL, raw_socket), TRY(ALL, ping_socket), TRY(ALL, alg_socket), TRY(ALL, vsock_socket),
-    TRY(ALL, mptcp_socket), TRY(ALL, pair_sockets), TRY(NO_ANY_PORT, dial_foreign),
+    TRY(ALL, mptcp_socket), TRY(ALL & ~BIT(CONFINE_CONTROL), pair_sockets),
+    TRY(NO_ANY_PORT, dial_foreign),
     TRY(NO_ANY_PORT, dial_given), TRY(ALL, dial_abstract), TRY(ALL, fast_open),
     TRY(ALL, bind_port), TRY(ALL, listen_port), TRY(UNPACKS | BIT(CONFINE_LIST), tcp_socket),
     TRY(UNPACKS | BIT(CONFINE_LIST), udp_socket), TRY(ASKS, dial_node),
@@ -482,7 +483,8 @@ static int new_thread(void)
 static const struct attempt allowed[] = {
     TRY(ALL, given_file), TRY(BIT(CONFINE_CONTROL), store_file),
     TRY(BIT(CONFINE_CONTROL), read_plugin), TRY(BIT(CONFINE_CONTROL), new_thread),
-    TRY(BIT(CONFINE_CONTROL), dial_node), TRY(ASKS, dial_api),
+    TRY(BIT(CONFINE_CONTROL), dial_node), TRY(BIT(CONFINE_CONTROL), pair_sockets),
+    TRY(ASKS, dial_api),
     TRY(ASKS, dial_dns), TRY(ASKS | BIT(CONFINE_PULL), udp_socket),
     TRY(ASKS | BIT(CONFINE_PULL), read_resolv), TRY(BIT(CONFINE_PULL), dial_foreign),
     TRY(UNPACKS, tree_files), TRY(UNPACKS, dead_device),
