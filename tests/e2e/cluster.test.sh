@@ -62,15 +62,17 @@ meet() {
         done
     done
 }
-# whom COMMAND...: the different answers to it, sorted, in one line
-whom() { for _ in $(seq 30); do "$@"; echo; done | sort -u | grep . | paste -sd' '; }
+# whom COMMAND...: the different answers to it, sorted, in one line; whom_in POD URL: the same from a pod
+different() { sort -u | grep . | paste -sd' '; }
+whom() { for _ in $(seq 30); do "$@"; echo; done | different; }
+whom_in() { in_pod "$1" sh -c "for i in \$(seq 30); do fetch --timeout 3s $2; echo; done" | different; }
 # by_service PODS...: all of them behind each way to the Service, from each pod and through each node
 by_service() {
     local all pod host; all=$(printf '%s\n' "$@" | sort | paste -sd' ')
     for pod in "$@"; do
-        check "pod $pod: the cluster address" is "$(whom in_pod "$pod" fetch --timeout 3s "http://$(service_ip web)/")" "$all"
-        check "pod $pod: the name" is "$(whom in_pod "$pod" fetch --timeout 3s http://web/)" "$all"
-        check "pod $pod: the whole name" says "${all%% *}" whom in_pod "$pod" fetch --timeout 3s http://web.default.svc.cluster.local/
+        check "pod $pod: the cluster address" is "$(whom_in "$pod" "http://$(service_ip web)/")" "$all"
+        check "pod $pod: the name" is "$(whom_in "$pod" http://web/)" "$all"
+        check "pod $pod: the whole name" is "$(whom_in "$pod" http://web.default.svc.cluster.local/)" "$all"
         check "pod $pod: headless" is "$(in_pod "$pod" dig headless.default.svc.cluster.local +short | sort | paste -sd' ')" \
             "$(for p in "$@"; do pod_ip "$p"; echo; done | grep . | sort | paste -sd' ')"
     done
