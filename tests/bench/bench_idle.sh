@@ -63,11 +63,11 @@ report() {
 
 # A second namespace, wired to the server's, with an agent.
 agent_ns=inro-bench-idle2-$$
-agent_flags() { echo --data-dir "$work/data2" --run-dir "$work/run2" --cgroup-root "inro-bench-$$-2" --node-name bench2 --node-ip 192.0.2.2; }
+agent_own() { echo --data-dir "$work/data2" --run-dir "$work/run2" --cgroup-root "inro-bench-$$-2" --node-name bench2; }
 agent_end() {
-    nsenter --net="/run/netns/$agent_ns" "$INRO_BIN" stop --all $(agent_flags) > "$work/stop2.log" 2>&1
-    ip netns del "$agent_ns" 2> /dev/null
-    find /sys/fs/cgroup -depth -type d -path "*/inro-bench-$$-2*" -exec rmdir {} + 2> /dev/null
+    nsenter --net="/run/netns/$agent_ns" "$INRO_BIN" stop --all $(agent_own) > "$work/stop2.log" 2>&1 || :
+    ip netns del "$agent_ns" 2> /dev/null || :
+    find /sys/fs/cgroup -depth -type d -path "*/inro-bench-$$-2*" -exec rmdir {} + 2> /dev/null || :
     bench_end
 }
 agent_start() {
@@ -78,7 +78,7 @@ agent_start() {
     inside ip link set up0 up
     nsenter --net="/run/netns/$agent_ns" sh -c "ip link set lo up; ip addr add 192.0.2.2/24 dev up0; ip link set up0 up"
     nsenter --net="/run/netns/$agent_ns" "$INRO_BIN" agent --server "https://$node_ip:$port" --token-file "$work/data/server/node-token" \
-        $(agent_flags) --resolv-conf "$work/resolv.conf" > "$work/log2" 2>&1 &
+        $(agent_own) --node-ip 192.0.2.2 --resolv-conf "$work/resolv.conf" > "$work/log2" 2>&1 &
     procs=("${procs[@]}" $!)
 }
 

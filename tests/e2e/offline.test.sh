@@ -71,7 +71,7 @@ metadata: {name: full}
 spec: {selector: {app: full}, ports: [{port: 80}]}
 Y
 ln -s "$INRO_BIN" "$work/dig"
-get() { inside n2 curl -sf --max-time 2 "http://$1/"; }
+get() { inside n2 curl -sf --connect-timeout 0.3 --max-time 2 "http://$1/"; }
 name_is() { is "$(inside n2 "$work/dig" "$1.default.svc.cluster.local" A @10.43.0.10 +short)" "$2"; }
 full_says() { local t; t=$(get "$full_ip") && is "$(cut -d' ' -f1-4 <<< "$t")" "$1" && [ "$(cut -d' ' -f5 <<< "$t")" -gt 100 ]; }
 ips() { k get pods -o jsonpath='{range .items[*]}{.metadata.name}={.status.podIP}{"\n"}{end}' | sort; }
@@ -109,6 +109,26 @@ check "a killed container is started again" eventually 10 web_is_new "$victim"
 check "its Service answers" eventually 5 get "$web_ip"
 check "names are answered" name_is full "$full_ip"
 cut=$(webs)
+# role_pid NAME: the child of the agent that runs this role
+role_pid() {
+    local p
+    for p in $(cat "/proc/$(server_pid n2)/task/$(server_pid n2)/children"); do
+        { tr '\0' ' ' < "/proc/$p/cmdline"; } 2> /dev/null | grep -qw -- "$1" && { echo "$p"; return 0; }
+    done
+    echo "no role $1"; return 1
+}
+roles_back() {
+    local n d; n=$(role_pid node) && d=$(role_pid dns) && [ "$n" != "$node_pid" ] && [ "$d" != "$dns_pid" ]
+}
+log_lines=$(wc -l < "$work/n2/log")
+both_ready() { is "$(tail -n "+$((log_lines + 1))" "$work/n2/log" | grep -cE '(node|dns) ready pid=')" 2; }
+node_pid=$(role_pid node) dns_pid=$(role_pid dns)
+check "its roles die" kill -KILL "$node_pid" "$dns_pid"
+check "and come back" eventually 10 roles_back
+check "without a server" eventually 10 both_ready
+check "the same containers" is "$(webs)" "$cut"
+check "its Service answers still" eventually 5 get "$web_ip"
+check "names are answered still" eventually 5 name_is full "$full_ip"
 wire_mend n2
 one_restart() { is "$(restarts)" 1; }
 check "back: the restart is told" eventually 30 one_restart
@@ -119,26 +139,27 @@ check "back: the same containers" is "$(webs)" "$cut"
 echo "  reboot"
 sleep 6                                  # what the cluster changed last is on the disk by then
 was=$(ips)
+echo "$work/n2/" > "$work/path"           # in a file: grep would find itself
 pids_n2() {
-    local p net; net=$(stat -Lc %i "/run/netns/$(ns_of n2)")
+    local net; net=$(stat -Lc %i "/run/netns/$(ns_of n2)")
     groups_n2 | while read -r g; do cat "$g/cgroup.procs"; done 2> /dev/null
-    for p in /proc/[0-9]*; do
-        { [ "$(stat -Lc %i "$p/ns/net" 2> /dev/null)" = "$net" ] || grep -qaF "$work/n2/" "$p/cmdline" "$p/environ"; } 2> /dev/null && echo "${p#/proc/}"
-    done
+    { stat -Lc '%i %n' /proc/[0-9]*/ns/net | awk -v net="$net" -F'[ /]' '$1 == net { print $4 }'
+      grep -laF -f "$work/path" /proc/[0-9]*/cmdline /proc/[0-9]*/environ | cut -d/ -f3; } 2> /dev/null
 }
 none_n2() {
     local pids; pids=$(pids_n2 | sort -un)
-    [ -z "$pids" ] || { kill -KILL $pids 2> /dev/null; return 1; }
+    [ -z "$pids" ] || { kill -KILL $pids 2> /dev/null; ps -o pid,stat,args -p "$(xargs <<< "$pids" | tr ' ' ,)"; return 1; }
 }
 power_off() {
-    eventually 10 none_n2 || return 1
+    eventually 20 none_n2 || return 1
     grep -F "$work/n2/" /proc/self/mountinfo | awk '{ print $5 }' | sort -r | while read -r m; do umount -l "$m"; done
     rm -rf --one-file-system "$work/n2/run"
     groups_n2 | sort -r | while read -r g; do rmdir "$g"; done 2> /dev/null
     ip netns del "$(ns_of n2)"
     is "$(groups_n2; grep -F "$work/n2/" /proc/self/mountinfo)" ""
 }
-kill -KILL "$(server_pid n2)"; wait "$(server_pid n2)" 2> /dev/null
+agent=$(server_pid n2)
+{ kill -KILL "$agent"; wait "$agent"; } 2> /dev/null
 check "nothing of it is left" power_off
 check "deleted meanwhile" k delete pod doomed --force --grace-period=0
 check "deleted meanwhile, gently" k delete pod full --wait=false
