@@ -131,6 +131,17 @@ int agent_store_put(struct agent_store *s, char *const got[ROLE_PEM_MAX], struct
 
 /* --- certificates */
 
+const char *agent_store_address(const struct agent_store *s, const struct config *c)
+{
+    _cleanup_(crypto_cert_unrefp) struct crypto_cert *cert = NULL;
+    const char *pem = s->text[ROLE_CERT];
+
+    if (!pem || crypto_cert_parse(&cert, pem, strlen(pem), NULL) < 0 ||
+        crypto_cert_names(cert)->n_ips == 0)
+        return NULL;
+    return arena_strdup(c->a, crypto_cert_names(cert)->ips[0]);
+}
+
 static bool has_text(const char *const *v, unsigned n, const char *text)
 {
     for (unsigned i = 0; i < n; i++)

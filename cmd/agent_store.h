@@ -27,6 +27,8 @@ void agent_store_close(struct agent_store *s);       /* callable twice */
 /* Remembers what came home: durable before it is used. NULL entries stay as they are. */
 int agent_store_put(struct agent_store *s, char *const got[ROLE_PEM_MAX], struct err *err);
 
+/* The address that this node joined with; NULL: it did not. In the configuration's arena. */
+const char *agent_store_address(const struct agent_store *s, const struct config *c);
 /* Which certificates should be asked for, as ROLE_WANT letters: missing, for another name or
  * address, signed by another authority's server, or near their end. */
 void agent_store_wants(const struct agent_store *s, const struct config *c, int64_t now_s,

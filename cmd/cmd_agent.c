@@ -262,6 +262,18 @@ static int derive(struct config *c, struct err *err)
     return config_derive(c, err);
 }
 
+/* A cable may be out when a machine starts: it is still the node that it was. */
+static void keep_address(struct agent *a)
+{
+    struct config *c = a->config;
+    const char *former = agent_store_address(&a->store, c);
+
+    if (!str_starts(c->node_ip, "127.") || !former)
+        return;
+    log_warn("no network: keeping the former address", "node-ip=%s", former);
+    c->node_ip = former;
+}
+
 static int begin(struct agent *a, struct err *err)
 {
     struct parent_opts opts = { .config = a->config, .command = "agent",
@@ -269,8 +281,10 @@ static int begin(struct agent *a, struct err *err)
                                 .on_ready = on_ready, .ctx = a };
 
     if (parent_new(&a->parent, &opts, err) < 0 || derive(a->config, err) < 0 ||
-        prepare_agent(a->config, err) < 0 || agent_store_open(&a->store, a->config, err) < 0 ||
-        check_token(a, err) < 0)
+        prepare_agent(a->config, err) < 0 || agent_store_open(&a->store, a->config, err) < 0)
+        return -1;
+    keep_address(a);
+    if (check_token(a, err) < 0)
         return -1;
     a->config->token = "";               /* the roles are not to know it */
     if (agent_store_is_complete(&a->store, a->config, now_s()) && start_roles(a, err) < 0)

@@ -12,7 +12,8 @@
 
 struct dns_role {
     struct role *role;
-    struct client *client;
+    struct client *client;               /* over HTTP */
+    struct client *slice;                /* of an agent: over client, which it owns */
     struct dns_server *server;
     struct loop_timer poll;
     unsigned polls;
@@ -60,8 +61,9 @@ int role_dns_start(struct role *r, struct err *err)
     };
 
     if (client_http_new(&d->client, r->loop, &http, err) < 0 ||
-        role_slice_read(r, &d->client, d->lists, err) < 0 ||
-        dns_server_new(&d->server, r->loop, d->client, &opts, err) < 0)
+        (role_slice_wanted(r) &&
+         role_slice_read(&d->slice, r, d->client, d->lists, err) < 0) ||
+        dns_server_new(&d->server, r->loop, d->slice ? d->slice : d->client, &opts, err) < 0)
         return -1;
     loop_timer_set(r->loop, &d->poll, DNS_POLL_MS, on_poll);
     return 0;
@@ -80,7 +82,7 @@ void role_dns_release(struct role *r)
         return;
     loop_timer_del(&d->poll);
     dns_server_free(d->server);
-    client_free(d->client);
+    client_free(d->slice ? d->slice : d->client);
     for (int i = 0; i < ROLE_SLICE_LISTS; i++)
         fd_close(d->lists[i]);
     mem_free(d);

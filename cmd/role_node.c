@@ -29,8 +29,8 @@ struct node_role {
     struct node_opts opts;
     const char **applets;
     struct job_pool *jobs;
-    struct client *client;
-    struct client *slice;                /* the same, when it is one */
+    struct client *client;               /* over HTTP */
+    struct client *slice;                /* of an agent: what all go through; owns client */
     struct node *node;
     struct proxy *proxy;
     struct tunnel_agent *tunnel;
@@ -71,15 +71,18 @@ static void metrics(void *ctx, struct buf *out)
     struct node_role *n = ctx;
 
     selfstat_metrics(n->role->selfstat, out);
-    client_http_metrics(n->slice ? client_slice_inner(n->slice) : n->client, out);
+    client_http_metrics(n->client, out);
+}
+
+static struct client *api(const struct node_role *n)
+{
+    return n->slice ? n->slice : n->client;
 }
 
 static int keep_slice(struct node_role *n, struct err *err)
 {
-    if (role_slice_keep(n->role, &n->client, n->jobs, err) < 0)
-        return -1;
-    n->slice = role_slice_wanted(n->role) ? n->client : NULL;
-    return 0;
+    return role_slice_wanted(n->role) ? role_slice_keep(&n->slice, n->role, n->client, n->jobs, err)
+                                      : 0;
 }
 
 static int start_node(struct node_role *n, struct err *err)
@@ -105,7 +108,7 @@ static int start_node(struct node_role *n, struct err *err)
         .pods_max = (unsigned)args.max_pods, .heartbeat_ms = args.heartbeat_ms,
         .image_exe = image_exe(),
     };
-    return node_new(&n->node, r->loop, n->client, n->jobs, &n->opts, err);
+    return node_new(&n->node, r->loop, api(n), n->jobs, &n->opts, err);
 }
 
 static int start_proxy(struct node_role *n, struct err *err)
@@ -120,7 +123,7 @@ static int start_proxy(struct node_role *n, struct err *err)
         return 0;
     if (!prepare_has_dns(c))
         opts.dns_ip = NULL;
-    return proxy_new(&n->proxy, n->role->loop, n->client, n->jobs, &opts, err);
+    return proxy_new(&n->proxy, n->role->loop, api(n), n->jobs, &opts, err);
 }
 
 static int may_dial(void *ctx, const char *host, uint16_t port, struct err *err)
@@ -204,7 +207,7 @@ void role_node_release(struct role *r)
     job_pool_free(n->jobs);
     while (loop_step(r->loop, 0))        /* what the last jobs left */
         ;
-    client_free(n->client);
+    client_free(api(n));
     if (r->stop_pods && (node_cleanup(&n->opts, &err) < 0 || proxy_cleanup(&err) < 0))
         log_error("traces are left", "error=%s", err.msg);
     mem_free(n->applets);

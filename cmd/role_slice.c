@@ -44,34 +44,22 @@ void role_slice_open(const struct role *r, int fds[ROLE_SLICE_LISTS])
     }
 }
 
-static int put_over(struct client **client, const struct client_slice_opts *o, struct err *err)
-{
-    struct client *over;
-
-    if (client_slice_new(&over, *client, o, err) < 0)
-        return err_wrap(err, "slice");
-    *client = over;
-    return 0;
-}
-
-int role_slice_keep(const struct role *r, struct client **client, struct job_pool *jobs,
-                    struct err *err)
+int role_slice_keep(struct client **out, const struct role *r, struct client *below,
+                    struct job_pool *jobs, struct err *err)
 {
     struct client_slice_opts o = { .dir = dir_of(r), .scope = scope_of(r), .jobs = jobs };
 
-    return role_slice_wanted(r) ? put_over(client, &o, err) : 0;
+    return client_slice_new(out, below, &o, err) < 0 ? err_wrap(err, "slice") : 0;
 }
 
-int role_slice_read(const struct role *r, struct client **client, int fds[ROLE_SLICE_LISTS],
-                    struct err *err)
+int role_slice_read(struct client **out, const struct role *r, struct client *below,
+                    int fds[ROLE_SLICE_LISTS], struct err *err)
 {
     struct client_slice_fd lists[ROLE_SLICE_LISTS];
     struct client_slice_opts o = { .scope = scope_of(r), .fds = lists };
 
-    if (!role_slice_wanted(r))
-        return 0;
     for (int i = 0; i < ROLE_SLICE_LISTS; i++)
         if (fds[i] >= 0)
             lists[o.n_fds++] = (struct client_slice_fd){ kind_of(i), TAKE_FD(fds[i]) };
-    return put_over(client, &o, err);
+    return client_slice_new(out, below, &o, err) < 0 ? err_wrap(err, "slice") : 0;
 }

@@ -16,11 +16,11 @@
 bool role_slice_wanted(const struct role *r);
 /* -1 where there is none yet. */
 void role_slice_open(const struct role *r, int fds[ROLE_SLICE_LISTS]);
-/* Puts the slice over *client, whose owner is now the slice; nothing without a server elsewhere.
- * Who keeps it gives its jobs; who reads gives its descriptors, which are taken. */
-int role_slice_keep(const struct role *r, struct client **client, struct job_pool *jobs,
-                    struct err *err);
-int role_slice_read(const struct role *r, struct client **client, int fds[ROLE_SLICE_LISTS],
-                    struct err *err);
+/* The slice over `below`, which it owns from now on; only for an agent's roles. Who keeps it gives
+ * its jobs; who reads gives its descriptors, which are taken. */
+int role_slice_keep(struct client **out, const struct role *r, struct client *below,
+                    struct job_pool *jobs, struct err *err);
+int role_slice_read(struct client **out, const struct role *r, struct client *below,
+                    int fds[ROLE_SLICE_LISTS], struct err *err);
 
 #endif

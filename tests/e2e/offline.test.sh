@@ -165,6 +165,8 @@ check "deleted meanwhile" k delete pod doomed --force --grace-period=0
 check "deleted meanwhile, gently" k delete pod full --wait=false
 node_new n2 192.0.2.2
 wire_cut n2
+inside n2 ip addr flush dev up0          # and no network at all
+agent_flags() { server_flags "$1" | sed 's/ --write-kubeconfig [^ ]*//; s/ --node-ip [^ ]*//'; }
 start=$(date +%s%3N)
 agent_launch n2 --token ''
 all_serve() { get "$web_ip" && get "$full_ip" && name_is web "$web_ip"; }
@@ -177,6 +179,7 @@ check "offline: at their former addresses" served_at
 check "no secret lies open" fails grep -rqa sesame-offline "$work/n2/data/agent"
 alone=$(webs)
 
+inside n2 ip addr add "$(ip_of n2)/24" dev up0
 wire_mend n2
 gone() { is "$(k get pod "$1" --ignore-not-found)" ""; }
 check "back: the node is ready" eventually 30 node_is_ready n2

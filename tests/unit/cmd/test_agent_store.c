@@ -92,6 +92,7 @@ TEST(kept_over_starts)
     EXPECT_OK(agent_store_open(&s, c, &err), &err);
     EXPECT_STR(wants(&s, c, NOW), "csd");
     EXPECT(!agent_store_is_complete(&s, c, NOW) && !agent_store_has_client(&s, c, NOW));
+    EXPECT(!agent_store_address(&s, c));
     password = mem_strdup(s.text[ROLE_NODE_PASSWORD]);
     EXPECT_EQ(strlen(password), 32u);
     fill(got);
@@ -101,6 +102,7 @@ TEST(kept_over_starts)
     EXPECT_OK(agent_store_open(&s, c, &err), &err);
     EXPECT(agent_store_is_complete(&s, c, NOW) && agent_store_has_client(&s, c, NOW));
     EXPECT_STR(s.text[ROLE_KEY], got[ROLE_KEY]);
+    EXPECT_STR(agent_store_address(&s, c), "192.0.2.2");
     EXPECT_STR(s.text[ROLE_NODE_PASSWORD], password);
     EXPECT(stat(dir, &st) == 0 && (st.st_mode & 07777) == 0700);
     agent_store_close(&s);
