@@ -70,10 +70,12 @@ echo 'plugin { kinds = { "ConfigMap" } } function validate() local t = {} while 
 loads "$work/lua/loop.lua"
 for ((i = 0; i < 10; i++)); do ask; done
 row "an endless loop is stopped after" "$(awk -v s="$(took loop)" 'BEGIN { printf "%.1f ms", s * 100 }')" "limit 50 ms" ""
+server_stop                              # a fresh one: memory that was freed before would be used again
+server_start --disable-agent --disable-scheduler --disable-controller-manager
 loads "$work/lua/hog.lua"
 role=$(pgrep -P $server -x inro-control)
-peak() { sed -nE 's|^VmHWM: *([0-9]+) kB|\1|p' "/proc/$role/status"; }
-now() { sed -nE 's|^VmRSS: *([0-9]+) kB|\1|p' "/proc/$role/status"; }
+peak() { sed -nE 's|^VmHWM:[^0-9]*([0-9]+) kB|\1|p' "/proc/$role/status"; }
+now() { sed -nE 's|^VmRSS:[^0-9]*([0-9]+) kB|\1|p' "/proc/$role/status"; }
 echo 5 > "/proc/$role/clear_refs"
 before=$(now)
 for ((i = 0; i < 10; i++)); do ask; done
