@@ -10,6 +10,7 @@
 #include "cmd/cmd.h"
 #include "cmd/cmd_lock.h"
 #include "cmd/config.h"
+#include "cmd/keep.h"
 #include "core/base/fd.h"
 #include "core/base/log.h"
 #include "core/base/proc.h"
@@ -56,6 +57,7 @@ static int clean_up(const struct config *c, struct err *err)
 
     if (cmd_lock_take(c->run_dir, "--run-dir", err) < 0)
         return -1;
+    keep_drop(c->run_dir);
     if (node_cleanup(&opts, err) < 0 || proxy_cleanup(err) < 0)
         return err_wrap(err, "clean up");
     return fd_remove_tree(AT_FDCWD, c->run_dir, err);

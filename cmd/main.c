@@ -4,6 +4,7 @@
 
 #include "cmd/box/box.h"
 #include "cmd/cmd.h"
+#include "cmd/keep.h"
 #include "cmd/role.h"
 #include "core/base/str.h"
 #include "net/pod/pod_net.h"
@@ -33,6 +34,7 @@ static const struct command commands[] = {
     { "dns", role_main, NULL },
     { "join", role_main, NULL },
     { SHIM_VERB, shim_main, NULL },
+    { KEEP_VERB, keep_main, NULL },
     { "pull", image_child_pull, NULL },
     { "unpack", image_child_unpack, NULL },
     { POD_NET_VERB, pod_net_verb_main, NULL },

@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "cmd/keep.h"
 #include "cmd/notify.h"
 #include "cmd/refusals.h"
 #include "cmd/runfile.h"
@@ -383,9 +384,21 @@ void parent_end(struct parent *p)
     stop_step(p);
 }
 
+/* For the next one: what pods ask meanwhile waits. */
+static void keep_names(struct parent *p)
+{
+    const int *fds = p->roles[ROLE_DNS].fds;
+    struct err err = ERR_INIT;
+
+    if (!p->stop_pods && !p->kill && fds[0] >= 0 && fds[1] >= 0 &&
+        keep_start(p->loop, p->o.config->run_dir, fds[0], fds[1], &err) < 0)
+        log_warn("nobody keeps the name server's sockets", "error=%s", err.msg);
+}
+
 void parent_run(struct parent *p)
 {
     loop_run(p->loop);
     runfile_remove(p->o.config->run_dir);
+    keep_names(p);
     log_info("stopped", "pods=%s", p->stop_pods ? "stopped" : "go-on");
 }

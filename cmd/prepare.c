@@ -9,6 +9,7 @@
 #include "cmd/cmd_lock.h"
 #include "cmd/data_dir.h"
 #include "cmd/join_token.h"
+#include "cmd/keep.h"
 #include "cmd/kubeconfig.h"
 #include "cmd/listen.h"
 #include "cmd/role.h"
@@ -137,7 +138,9 @@ static int make_sockets(struct prepared *p, const struct config *c, struct err *
 
 int prepare_dns(const struct config *c, int *udp, int *tcp, struct err *err)
 {
-    if (prepare_wants_dns(c) && dns_bind(c->cluster_dns, 0, udp, tcp, err) < 0)
+    if (!prepare_wants_dns(c) || keep_take(c->run_dir, c->cluster_dns, udp, tcp))
+        return 0;
+    if (dns_bind(c->cluster_dns, 0, udp, tcp, err) < 0)
         return err_wrap(err, "--cluster-dns %s", c->cluster_dns);
     return 0;
 }

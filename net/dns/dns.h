@@ -4,8 +4,9 @@
  *   watches -> zone (only what names need, never whole objects) -> answers over UDP and TCP
  *   other names -> cache -> servers in turn, each with a timeout -> SERVFAIL when none answers
  *
- * One loop, no thread: a change and a question never meet, so the zone needs no snapshot. Before
- * the first complete list the answer about cluster names is SERVFAIL, never that they do not exist.
+ * One loop, no thread: a change and a question never meet, so the zone needs no snapshot. Until
+ * the first complete list, questions wait in the sockets for up to DNS_PATIENCE_MS; after that the
+ * answer about cluster names is SERVFAIL, never that they do not exist.
  *
  * Records, as the Kubernetes DNS specification 1.1.0 wants them: A for cluster IPs and headless
  * endpoints (AAAA: empty), SRV for named ports, PTR, CNAME for ExternalName, A for pods
@@ -24,6 +25,7 @@
 #include "core/base/err.h"
 
 #define DNS_CLUSTER_DOMAIN "cluster.local"
+#define DNS_PATIENCE_MS 3000             /* less than resolvers' 5 s */
 #define DNS_TTL_S 5                      /* of cluster names, and of their absence */
 #define DNS_UPSTREAMS_MAX 8
 #define DNS_UPSTREAM_TIMEOUT_MS 2000     /* per try */

@@ -47,7 +47,8 @@ struct dns_server {
     struct watch watches[DNS_ZONE_LISTS];
     int udp_fd, tcp_fd;
     struct loop_io udp;
-    struct dns_conns *conns;
+    struct loop_timer patience;          /* until then questions wait in the sockets */
+    struct dns_conns *conns;             /* NULL: nothing is read yet */
     struct list pendings;
     struct dns_answer answer, whole;
     uint32_t turn;
@@ -273,6 +274,46 @@ static void on_udp(struct loop_io *io, unsigned events)
     }
 }
 
+/* --- sockets that are read */
+
+static int open_all(struct dns_server *s, const struct dns_server_opts *o, struct err *err)
+{
+    s->udp_fd = o->udp_fd;
+    s->tcp_fd = o->tcp_fd;
+    if (s->udp_fd < 0 && s->tcp_fd < 0 &&
+        dns_bind(o->listen_ip, o->port, &s->udp_fd, &s->tcp_fd, err) < 0)
+        return -1;
+    if (s->udp_fd < 0 || s->tcp_fd < 0)
+        return err_set(err, ERR_INVALID, "DNS needs both a UDP and a TCP socket");
+    return 0;
+}
+
+static int listen_all(struct dns_server *s, struct err *err)
+{
+    struct dns_conns_opts co = { .fd = s->tcp_fd, .on_message = on_message,
+                                 .on_gone = on_conn_gone, .ctx = s };
+
+    loop_timer_del(&s->patience);
+    if (s->conns)
+        return 0;
+    if (loop_io_add(s->loop, &s->udp, s->udp_fd, LOOP_READ, on_udp, err) < 0)
+        return -1;
+    return dns_conns_new(&s->conns, s->loop, &co, err);
+}
+
+static void listen_now(struct dns_server *s)
+{
+    struct err err = ERR_INIT;
+
+    if (listen_all(s, &err) < 0)
+        log_error("no name is answered", "error=%s", err.msg);
+}
+
+static void on_patience(struct loop_timer *t)
+{
+    listen_now(container_of(t, struct dns_server, patience));
+}
+
 /* --- watches */
 
 struct watched {
@@ -301,6 +342,8 @@ static void on_sync(bool end, void *ctx)
     w->synced = true;
     if (!before && dns_server_ready(w->s))
         log_info("cluster names are served", "names=%u", dns_zone_names(w->s->zone));
+    if (dns_server_ready(w->s))
+        listen_now(w->s);
 }
 
 static void on_event(enum client_event type, struct object *o, void *ctx)
@@ -348,24 +391,6 @@ static int zone_new(struct dns_server *s, struct client *c, const struct dns_ser
     return watch_all(s, c, o->pod_names, err);
 }
 
-static int listen_all(struct dns_server *s, const struct dns_server_opts *o, struct err *err)
-{
-    struct dns_conns_opts co = { .on_message = on_message, .on_gone = on_conn_gone, .ctx = s };
-
-    s->udp_fd = o->udp_fd;
-    s->tcp_fd = o->tcp_fd;
-    if (s->udp_fd < 0 && s->tcp_fd < 0 &&
-        dns_bind(o->listen_ip, o->port, &s->udp_fd, &s->tcp_fd, err) < 0)
-        return -1;
-    if (s->udp_fd < 0 || s->tcp_fd < 0)
-        return err_set(err, ERR_INVALID, "DNS needs both a UDP and a TCP socket");
-    co.fd = s->tcp_fd;
-    if (loop_io_add(s->loop, &s->udp, s->udp_fd, LOOP_READ, on_udp, err) < 0 ||
-        dns_conns_new(&s->conns, s->loop, &co, err) < 0)
-        return -1;
-    return 0;
-}
-
 int dns_server_new(struct dns_server **out, struct loop *l, struct client *c,
                    const struct dns_server_opts *o, struct err *err)
 {
@@ -375,9 +400,11 @@ int dns_server_new(struct dns_server **out, struct loop *l, struct client *c,
     s->loop = l;
     s->udp_fd = s->tcp_fd = -1;
     list_init(&s->pendings);
-    if (listen_all(s, o, err) < 0 || dns_forward_new(&s->forward, l, o, err) < 0 ||
-        (c && zone_new(s, c, o, err) < 0))
+    if (open_all(s, o, err) < 0 || dns_forward_new(&s->forward, l, o, err) < 0 ||
+        (c && zone_new(s, c, o, err) < 0) || (!c && listen_all(s, err) < 0))
         return err_wrap(err, "DNS server");
+    if (!s->conns)
+        loop_timer_set(l, &s->patience, DNS_PATIENCE_MS, on_patience);
     *out = TAKE(s);
     return 0;
 }
@@ -389,6 +416,7 @@ struct dns_server *dns_server_free(struct dns_server *s)
     for (int i = 0; i < DNS_ZONE_LISTS; i++)
         client_watch_free(s->watches[i].w);
     loop_io_del(&s->udp);
+    loop_timer_del(&s->patience);
     dns_conns_free(s->conns);
     list_each(p, &s->pendings, struct pending, link)
         pending_free(p);

@@ -1,6 +1,6 @@
 #!/bin/bash
 # upgrade.test.sh: the binary replaced and the parent restarted, up and down, under 200 open connections and a loop of new
-# ones through a Service: no request fails, no connection closes, no container restarts, data stay.
+# ones through a Service: no request fails, no connection closes, no container restarts, names are answered, data stay.
 # An older binary refuses what a newer one has migrated, and the backup is the way back.
 . "$(dirname "$0")/lib.sh"
 e2e_begin upgrade
@@ -116,6 +116,7 @@ check "no new connection failed" is "$(got client.json 'v["failed"]')" 0
 check "new connections were made" [ "$(got client.json 'v["asked"]')" -gt 500 ]
 echo "  connections: $(got conns1 'v["answers"]') and $(got conns2 'v["answers"]') answers; new ones: $(got client.json 'v["asked"]')"
 echo "  names: $(cat "$work/dns.json")"
+check "no name was refused or left unanswered" is "$(got dns.json 'v["refused"] + v["unanswered"]')" 0
 check "no restarts are told" is "$(k get pods -o jsonpath='{range .items[*]}{.status.containerStatuses[0].restartCount}{end}')" 000000
 
 # --- what a newer one has migrated: refused by name, by all that opens it; the backup is the way back

@@ -187,14 +187,31 @@ TEST(nothing_is_denied_before_the_first_list)
     struct dns_server_stats st;
 
     box_init(&b);
-    fake_client_lag(b.fake, 60000);
     start(&b, 0, true);
-    send_question(&b, "web.default.svc.cluster.local", DNS_A);
-    loop_step(b.loop, 0);
-    if (!dns_server_ready(b.s))
-        EXPECT_STR(heard(&b, "web.default.svc.cluster.local", DNS_A), "SERVFAIL");
+    fake_client_lag(b.fake, 60000);
+    fake_client_drop_watches(b.fake, NULL);              /* the lists are late */
+    EXPECT_STR(ask(&b, "web.default.svc.cluster.local", DNS_A), "silence");      /* it waits */
+    fake_env_advance(&b.env, DNS_PATIENCE_MS);
+    EXPECT(!dns_server_ready(b.s));
+    EXPECT_STR(heard(&b, "web.default.svc.cluster.local", DNS_A), "SERVFAIL");
     dns_server_stats(b.s, &st);
     EXPECT_EQ(st.asked, 1);
+    box_deinit(&b);
+}
+
+/* As after a restart with sockets that somebody kept. */
+TEST(what_waits_is_answered_with_the_first_list)
+{
+    struct box b;
+
+    box_init(&b);
+    fake_client_put(b.fake, web);
+    start(&b, 0, true);
+    fake_client_lag(b.fake, 1000);
+    fake_client_drop_watches(b.fake, NULL);              /* the lists are late */
+    EXPECT_STR(ask(&b, "web.default.svc.cluster.local", DNS_A), "silence");
+    fake_env_advance(&b.env, 1000);
+    EXPECT_STR(heard(&b, "web.default.svc.cluster.local", DNS_A), "A 10.43.0.7");
     box_deinit(&b);
 }
 
