@@ -59,12 +59,15 @@ if [ "$command" != run ]; then           # options may also follow the command
     done
     set -- "${rest[@]}"
 fi
-case $arch in
-    amd64) triplet=x86_64-linux-gnu ;;
-    arm64) triplet=aarch64-linux-gnu ;;
-    armhf) triplet=arm-linux-gnueabihf ;;
-    *) die "no such architecture: $arch" ;;
-esac
+triplet_of() {
+    case $1 in
+        amd64) echo x86_64-linux-gnu ;;
+        arm64) echo aarch64-linux-gnu ;;
+        armhf) echo arm-linux-gnueabihf ;;
+        *) die "no such architecture: $1" ;;
+    esac
+}
+triplet=$(triplet_of "$arch")
 case $san in ''|asan|ubsan|tsan|fuzz) ;; *) die "no such sanitizer: $san" ;; esac
 
 # --- the host's own packages

@@ -11,6 +11,8 @@
 #   asan     unit, sandbox and sim under ASan and UBSan
 #   tsan     unit under TSan
 #   fuzz     every parser: its corpus and some mutations, under ASan and UBSan
+#   cross    only by name, as it compiles all twice more: the builds for arm64 and armhf under qemu-user, their version
+#            and unit; root, to register qemu with the kernel
 layers="lint unit sandbox sim replay e2e asan tsan fuzz"
 passed=0 failed=0 ran=0
 for part in lint fuzz replay e2e bench; do
@@ -71,13 +73,43 @@ test_sim() {
 test_asan() { local san=asan; local -x INRO_SAN=asan; test_unit "${1:-}"; test_sandbox "${1:-}"; test_sim "${1:-}"; }
 test_tsan() { local san=tsan; local -x INRO_SAN=tsan; test_unit "${1:-}"; }
 
+
+# Programs of another architecture start like our own, also when they start themselves again.
+cross_register() {
+    local misc=/proc/sys/fs/binfmt_misc name
+    [ -e $misc/register ] || mount -t binfmt_misc binfmt_misc $misc || return 1
+    for name in qemu-aarch64 qemu-arm; do
+        [ -e $misc/$name ] || cat /usr/lib/binfmt.d/$name.conf > $misc/register || return 1
+    done
+}
+cross_layer() {
+    local said
+    said=$(out/inro-"$config" version --short) && [ "$said" = "$version" ] || { echo "version: $said"; return 1; }
+    echo "1 passed, 0 failed"
+    binary_layer unit "${1:-}"
+}
+test_cross() {
+    local arch triplet config inro san=''
+    if [ "$(id -u)" != 0 ]; then echo "== cross"; echo "cross: skipped: needs root"; return 0; fi
+    local -x INRO_EMULATED=1 INRO_ARCH INRO_SAN=''
+    for arch in arm64 armhf; do
+        triplet=$(triplet_of $arch) INRO_ARCH=$arch
+        need_packages
+        cross_register || die "cross: qemu-user cannot be registered with the kernel"
+        binary
+        build '' unit
+        layer "cross-$arch" cross_layer "${1:-}"
+    done
+}
+
 run_test() {
     local pattern=${1:-} only='' l
-    case " $layers " in *" ${pattern%%:*} "*)
+    case " $layers cross " in *" ${pattern%%:*} "*)
         only=${pattern%%:*}; pattern=${pattern#"$only"}; pattern=${pattern#:} ;;
     esac
     # a pattern of names, or a sanitizer chosen by hand, means the layers of C tests
     [ -n "$only" ] || { [ -z "$pattern$san" ] || layers="unit sandbox sim"; }
+    [ "$only" != cross ] || layers=cross
     for l in $layers; do
         [ -n "$only" ] && [ "$only" != "$l" ] || ! declare -F "test_$l" > /dev/null || "test_$l" "$pattern"
     done

@@ -14,6 +14,7 @@
 #define TESTS_HARNESS_TEST_H
 
 #include <stdbool.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,9 @@ const char *test_payload(void);
 
 /* Whether this build has a sanitizer, which costs memory. */
 bool test_is_sanitized(void);
+
+/* This processor is played by another one: all is slow, and /proc tells of the player. */
+bool test_is_emulated(void);
 
 /* Ends the test as skipped: what it needs is not there. */
 _Noreturn void test_skip(const char *reason);

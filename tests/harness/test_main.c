@@ -26,6 +26,7 @@
 #define EXIT_SKIP 77
 #define NAME_MAX_BYTES 200
 #define OUTPUT_SHOWN_BYTES 20000
+#define EMULATED_SLOWER 15       /* times the time that a test may take */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define TEST_SANITIZED 1
@@ -231,6 +232,16 @@ static void test_child(const struct slot *slot, bool sandboxed)
     exit(0);        /* not _exit: leak checkers run at exit */
 }
 
+bool test_is_emulated(void)
+{
+    return getenv("INRO_EMULATED") != NULL;
+}
+
+static int timeout_s(const struct test *test)
+{
+    return test_is_emulated() ? test->timeout_s * EMULATED_SLOWER : test->timeout_s;
+}
+
 static void slot_start(struct slot *slot, const struct test *test, int number, bool sandboxed)
 {
     const char *base = getenv("TMPDIR");
@@ -239,7 +250,7 @@ static void slot_start(struct slot *slot, const struct test *test, int number, b
     snprintf(slot->tmpdir, sizeof(slot->tmpdir), "%s/inro-test-%d-%d",
              base && strlen(base) < 100 ? base : "/tmp", (int)getpid(), number);
     slot->output = memfd_create("output", MFD_CLOEXEC);
-    slot->deadline_ms = test_now_ms() + (int64_t)test->timeout_s * 1000;
+    slot->deadline_ms = test_now_ms() + (int64_t)timeout_s(test) * 1000;
     slot->pid = fork();
     if (slot->output < 0 || slot->pid < 0) {
         perror("test_main");
@@ -305,7 +316,7 @@ static int slot_finish(struct slot *slot, int status, bool verbose)
     if (result == 1) {
         printf("not ok %s", name);
         if (slot->timed_out)
-            printf(" (no end after %d s)", slot->test->timeout_s);
+            printf(" (no end after %d s)", timeout_s(slot->test));
         else if (WIFSIGNALED(status))
             printf(" (signal %d, %s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
         putchar('\n');
