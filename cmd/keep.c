@@ -110,10 +110,10 @@ bool keep_take(const char *run_dir, const char *ip, int *udp, int *tcp)
 void keep_drop(const char *run_dir)
 {
     _cleanup_fd_ int sock = connect_to(run_dir);
-    _cleanup_(imsg_deinit) struct imsg m = { 0 };
+    struct imsg m = { 0 };
 
-    if (sock >= 0)
-        (void)imsg_recv(sock, &m, NULL);
+    while (sock >= 0 && imsg_recv(sock, &m, NULL) == 1)      /* until its end closes when it ends */
+        imsg_deinit(&m);
 }
 
 int keep_main(int argc, char **argv)

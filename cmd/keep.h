@@ -23,7 +23,7 @@
 int keep_start(struct loop *l, const char *run_dir, int udp, int tcp, struct err *err);
 /* False: nobody keeps any, or they are bound to another address than ip. */
 bool keep_take(const char *run_dir, const char *ip, int *udp, int *tcp);
-/* Ends a child that keeps some. */
+/* Ends a child that keeps some; it has gone then. */
 void keep_drop(const char *run_dir);
 int keep_main(int argc, char **argv);    /* the hidden verb */
 
