@@ -140,7 +140,6 @@ refused() {
 }
 check "server refuses" refused server $(server_flags n1)
 check "image refuses" refused image ls --data-dir "$data"
-check "plugin refuses" refused plugin list --data-dir "$data"
 check "restore" says "has format 1 again, as written by inro $version" inro n1 restore --data-dir "$data"
 check "once" says "nothing to go back to" inro n1 restore --data-dir "$data"
 server_launch n1
