@@ -50,10 +50,11 @@
 #define DONE 200                         /* exit status: it worked */
 #define BIT(role) (1u << (role))
 #define ASKS (BIT(CONFINE_DNS) | BIT(CONFINE_JOIN))       /* the API, and name servers */
-#define PLAIN (BIT(CONFINE_CONTROL) | ASKS | BIT(CONFINE_PULL) | BIT(CONFINE_LIST))
+#define ANYWHERE (BIT(CONFINE_PULL) | BIT(CONFINE_PROBE))
+#define PLAIN (BIT(CONFINE_CONTROL) | ASKS | ANYWHERE | BIT(CONFINE_LIST))
 #define UNPACKS BIT(CONFINE_UNPACK)
 #define ALL (PLAIN | UNPACKS)
-#define NO_ANY_PORT (ALL & ~BIT(CONFINE_PULL))
+#define NO_ANY_PORT (ALL & ~ANYWHERE)
 
 struct world {
     char top[200], store[256], plugins[256], resolv[256], tree[256], outside[256];
@@ -485,8 +486,8 @@ static const struct attempt allowed[] = {
     TRY(BIT(CONFINE_CONTROL), read_plugin), TRY(BIT(CONFINE_CONTROL), new_thread),
     TRY(BIT(CONFINE_CONTROL), dial_node), TRY(BIT(CONFINE_CONTROL), pair_sockets),
     TRY(ASKS, dial_api),
-    TRY(ASKS, dial_dns), TRY(ASKS | BIT(CONFINE_PULL), udp_socket),
-    TRY(ASKS | BIT(CONFINE_PULL), read_resolv), TRY(BIT(CONFINE_PULL), dial_foreign),
+    TRY(ASKS, dial_dns), TRY(ASKS | ANYWHERE, udp_socket),
+    TRY(ASKS | ANYWHERE, read_resolv), TRY(ANYWHERE, dial_foreign),
     TRY(UNPACKS, tree_files), TRY(UNPACKS, dead_device),
 };
 
@@ -534,6 +535,7 @@ static void try_forbidden(enum confine_role role)
 TEST(control_is_refused) { try_forbidden(CONFINE_CONTROL); }
 TEST(dns_is_refused) { try_forbidden(CONFINE_DNS); }
 TEST(join_is_refused) { try_forbidden(CONFINE_JOIN); }
+TEST(probe_is_refused) { try_forbidden(CONFINE_PROBE); }
 TEST(pull_is_refused) { try_forbidden(CONFINE_PULL); }
 TEST(unpack_is_refused) { try_forbidden(CONFINE_UNPACK); }
 TEST(list_is_refused) { try_forbidden(CONFINE_LIST); }
@@ -648,6 +650,7 @@ TEST(proc_shows_it)
     status_of(CONFINE_CONTROL, "0000000000000000");
     status_of(CONFINE_DNS, "0000000000000000");
     status_of(CONFINE_PULL, "0000000000000000");
+    status_of(CONFINE_PROBE, "0000000000000000");
     status_of(CONFINE_LIST, "0000000000000000");
     status_of(CONFINE_UNPACK, "000000008800001b");
 }
