@@ -18,7 +18,6 @@
 #include "cmd/cmd_lock.h"
 #include "cmd/config.h"
 #include "cmd/runfile.h"
-#include "cmd/data_dir.h"
 #include "core/base/fd.h"
 #include "core/base/log.h"
 #include "core/base/yaml.h"

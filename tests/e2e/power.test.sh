@@ -58,18 +58,18 @@ need "server is ready" eventually 60 server_is_ready
 need "node is ready" eventually 60 node_is_ready n1
 story=$here/story
 check "apply pod" k apply -f "$story/1-pod.yaml"
-need "pod is ready" k wait --for=condition=Ready pod/nginx --timeout=60s
+need "pod is ready" k wait --for=condition=Ready pod/nginx --timeout=150s
 check "pod answers" eventually 10 says "nginx/1" k exec nginx -- nginx -v
-check "delete waits" k delete -f "$story/1-pod.yaml" --wait --timeout=60s
+check "delete waits" k delete -f "$story/1-pod.yaml" --wait --timeout=150s
 check "apply sidecar" k apply -f "$story/2-sidecar.yaml"
-check "sidecar: two of two" k wait --for=condition=Ready pod/foo-instance-1 --timeout=60s
-check "sidecar: delete" k delete -f "$story/2-sidecar.yaml" --wait --timeout=60s
+check "sidecar: two of two" k wait --for=condition=Ready pod/foo-instance-1 --timeout=150s
+check "sidecar: delete" k delete -f "$story/2-sidecar.yaml" --wait --timeout=150s
 check "apply deployment" k apply -f "$story/3-deployment.yaml"
-check "rollout of 10" k rollout status deployment/foo-deployment-1 --timeout=120s
+check "rollout of 10" k rollout status deployment/foo-deployment-1 --timeout=240s
 check "apply service" k apply -f "$story/4-service.yaml"
 check "a pod with limits to ask from" k run client --image=inro.local/box --restart=Never \
     --overrides='{"spec":{"containers":[{"name":"client","image":"inro.local/box","command":["sleep","3600"],"resources":{"limits":{"memory":"40Mi","cpu":"500m"}}}]}}'
-need "client runs" k wait --for=condition=Ready pod/client --timeout=60s
+need "client runs" k wait --for=condition=Ready pod/client --timeout=150s
 check "the name works" eventually 120 says "app 0.3.2" k exec client -- fetch http://foo.default.svc.cluster.local/
 check "groups are of version 2" is "$(k exec client -- cat /proc/self/cgroup | sed 's/:.*//')" 0
 check "limit of memory" is "$(k exec client -- cat /sys/fs/cgroup/memory.max)" $((40 << 20))
@@ -119,7 +119,7 @@ inside guest python3 "$here/power_load.py" "$work/guest/kubeconfig" "$work/state
 check "nothing was lost at the end" eventually 90 load_begins
 check "pods answer at the end" eventually 60 pods_answer
 check "10 again" k scale deployment/foo-deployment-1 --replicas=10
-check "10 pods run at the end" k rollout status deployment/foo-deployment-1 --timeout=120s
+check "10 pods run at the end" k rollout status deployment/foo-deployment-1 --timeout=240s
 power_off
 wait $load
 [ $failed = 0 ] || tail -n 40 "$work/guest/log"
