@@ -44,10 +44,21 @@ static int tree(void)
     return openat(dir, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* The kernel wants to be asked again when something is renamed or mounted anywhere meanwhile. */
+static int kernel_open(int root, const char *path, const struct open_how *how)
+{
+    long fd;
+
+    do
+        fd = syscall(SYS_openat2, root, path, how, sizeof(*how));
+    while (fd < 0 && errno == EAGAIN);
+    return (int)fd;
+}
+
 static void expect_same(int root, const char *path, const struct open_how *how)
 {
     int mine = fd_walk(root, path, how), mine_errno = errno;
-    int its = (int)syscall(SYS_openat2, root, path, how, sizeof(*how)), its_errno = errno;
+    int its = kernel_open(root, path, how), its_errno = errno;
     struct stat a, b;
 
     if (its < 0 && its_errno == ENOSYS)
