@@ -163,24 +163,55 @@ static bool is_ours(const struct pair *p, const struct config *c, const struct c
            (has_text(n->dns, n->n_dns, c->node_name) && has_text(n->ips, n->n_ips, c->node_ip));
 }
 
-/* Per cent of its life that is left: below 0 when it has ended, is missing, or is not for us. */
-static int64_t life_left(const struct agent_store *s, const struct pair *p,
-                         const struct config *c, int64_t now_s)
+struct life { int64_t begin_s, end_s; };
+
+/* False: it is missing, or not for us. */
+static bool life_of(const struct agent_store *s, const struct pair *p, const struct config *c,
+                    struct life *out)
 {
     _cleanup_(crypto_cert_unrefp) struct crypto_cert *cert = NULL;
     _cleanup_(crypto_key_unrefp) struct crypto_key *key = NULL;
     const char *cert_pem = s->text[p->cert], *key_pem = s->text[p->key];
-    int64_t begin, end;
 
     if (!cert_pem || !key_pem || crypto_cert_parse(&cert, cert_pem, strlen(cert_pem), NULL) < 0 ||
         crypto_key_parse(&key, key_pem, strlen(key_pem), NULL) < 0 ||
         !crypto_cert_has_key(cert, key) || !is_ours(p, c, cert))
-        return -1;
-    begin = crypto_cert_not_before_s(cert);
-    end = crypto_cert_not_after_s(cert);
-    if (now_s >= end || end <= begin)
-        return -1;
-    return (end - now_s) * 100 / (end - begin);
+        return false;
+    *out = (struct life){ crypto_cert_not_before_s(cert), crypto_cert_not_after_s(cert) };
+    return out->end_s > out->begin_s;
+}
+
+/* Has it not ended yet? */
+static bool is_alive(const struct agent_store *s, const struct pair *p, const struct config *c,
+                     int64_t now_s)
+{
+    struct life l;
+
+    return life_of(s, p, c, &l) && now_s < l.end_s;
+}
+
+static int64_t due_s(const struct agent_store *s, const struct pair *p, const struct config *c,
+                     int64_t now_s)
+{
+    struct life l;
+    int64_t at;
+
+    if (!life_of(s, p, c, &l))
+        return 0;
+    at = l.end_s - (l.end_s - l.begin_s) * AGENT_STORE_RENEW_PERCENT / 100;
+    return at > now_s ? at - now_s : 0;
+}
+
+int64_t agent_store_due_s(const struct agent_store *s, const struct config *c, int64_t now_s)
+{
+    int64_t first = INT64_MAX / 10000;
+
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+        int64_t due = due_s(s, &pairs[i], c, now_s);
+
+        first = due < first ? due : first;
+    }
+    return first;
 }
 
 void agent_store_wants(const struct agent_store *s, const struct config *c, int64_t now_s,
@@ -189,20 +220,20 @@ void agent_store_wants(const struct agent_store *s, const struct config *c, int6
     size_t n = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
-        if (life_left(s, &pairs[i], c, now_s) < AGENT_STORE_RENEW_PERCENT)
+        if (due_s(s, &pairs[i], c, now_s) == 0)
             out[n++] = pairs[i].letter;
     out[n] = '\0';
 }
 
 bool agent_store_has_client(const struct agent_store *s, const struct config *c, int64_t now_s)
 {
-    return s->text[ROLE_SERVER_CA] && life_left(s, &pairs[0], c, now_s) >= 0;
+    return s->text[ROLE_SERVER_CA] && is_alive(s, &pairs[0], c, now_s);
 }
 
 bool agent_store_is_complete(const struct agent_store *s, const struct config *c, int64_t now_s)
 {
     for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
-        if (life_left(s, &pairs[i], c, now_s) < 0)
+        if (!is_alive(s, &pairs[i], c, now_s))
             return false;
     return s->text[ROLE_SERVER_CA] && s->text[ROLE_CLUSTER];
 }

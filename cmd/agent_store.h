@@ -33,6 +33,8 @@ const char *agent_store_address(const struct agent_store *s, const struct config
  * address, signed by another authority's server, or near their end. */
 void agent_store_wants(const struct agent_store *s, const struct config *c, int64_t now_s,
                        char out[8]);
+/* Seconds until a certificate should be renewed; 0: now. */
+int64_t agent_store_due_s(const struct agent_store *s, const struct config *c, int64_t now_s);
 /* The node's client certificate can still be shown. */
 bool agent_store_has_client(const struct agent_store *s, const struct config *c, int64_t now_s);
 /* All that the roles need is there and has not ended. */

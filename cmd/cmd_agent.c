@@ -2,7 +2,7 @@
  * its server gives.
  *
  *   first start: join, then roles           later: roles at once, join beside them
- *   join ended well: what came is kept; looks again after LOOK_MS whether a certificate is old
+ *   join ended well: what came is kept, running roles take it; again when a certificate is old
  *   join failed: again after a while; a refusal of a machine that is no node yet ends the agent
  */
 #include "cmd/cmd.h"
@@ -21,6 +21,7 @@
 #include "core/loop/child.h"
 
 #define LOOK_MS 3600000                  /* between looks at the certificates' age */
+#define RENEW_MIN_MS 5000                /* between renewals, however short a life */
 #define AGAIN_MIN_MS 200                 /* until the server is asked again; doubles */
 #define AGAIN_MAX_MS 10000
 #define REFUSED_MS 300000                /* the same when it refused a node that runs */
@@ -89,6 +90,14 @@ static int start_roles(struct agent *a, struct err *err)
 
 static void join_start(struct agent *a);
 
+/* The first certificate to grow old, but not for longer: the clock may be set. */
+static int64_t next_look_ms(const struct agent *a)
+{
+    int64_t ms = agent_store_due_s(&a->store, a->config, now_s()) * 1000;
+
+    return ms < RENEW_MIN_MS ? RENEW_MIN_MS : ms < LOOK_MS ? ms : LOOK_MS;
+}
+
 static void on_again(struct loop_timer *t)
 {
     struct agent *a = container_of(t, struct agent, again);
@@ -98,12 +107,12 @@ static void on_again(struct loop_timer *t)
     if (*want || a->why.code)
         join_start(a);
     else
-        loop_timer_set(parent_loop(a->parent), t, LOOK_MS, on_again);
+        loop_timer_set(parent_loop(a->parent), t, next_look_ms(a), on_again);
 }
 
 static void wait(struct agent *a)
 {
-    int64_t ms = LOOK_MS;
+    int64_t ms = next_look_ms(a);
 
     if (a->why.code == ERR_DENIED)
         ms = REFUSED_MS;
@@ -128,6 +137,7 @@ static void joined(struct agent *a)
 {
     bool other = a->running && a->got[ROLE_CLUSTER] &&
                  !str_eq(a->got[ROLE_CLUSTER], a->store.text[ROLE_CLUSTER]);
+    bool renewed = a->got[ROLE_CLIENT_CERT] || a->got[ROLE_CERT] || a->got[ROLE_DNS_CERT];
 
     if (agent_store_put(&a->store, a->got, &a->why) < 0)
         return;
@@ -135,6 +145,8 @@ static void joined(struct agent *a)
         log_warn("the cluster's settings changed", "counts=\"at the next start\"");
     if (!a->running)
         (void)start_roles(a, &a->why);
+    else if (renewed)
+        parent_reload(a->parent);
 }
 
 /* Once per text. */
@@ -221,6 +233,14 @@ static void join_start(struct agent *a)
     wait(a);
 }
 
+static void on_hup(void *ctx)
+{
+    struct agent *a = ctx;
+
+    if (!a->join)
+        join_start(a);
+}
+
 /* --- the command */
 
 /* A machine that is a node of another cluster already is told so, not quietly moved. */
@@ -278,7 +298,7 @@ static int begin(struct agent *a, struct err *err)
 {
     struct parent_opts opts = { .config = a->config, .command = "agent",
                                 .begun_ms = a->begun_ms, .secret = secret,
-                                .on_ready = on_ready, .ctx = a };
+                                .on_ready = on_ready, .on_hup = on_hup, .ctx = a };
 
     if (parent_new(&a->parent, &opts, err) < 0 || derive(a->config, err) < 0 ||
         prepare_agent(a->config, err) < 0 || agent_store_open(&a->store, a->config, err) < 0)

@@ -8,10 +8,13 @@
 #include "cmd/prepare.h"
 #include "core/base/log.h"
 
+#define LOOK_MS 43200000ll               /* between looks at the certificates' age */
+
 struct server {
     struct config *config;
     struct prepared prepared;
     struct parent *parent;
+    struct loop_timer look;
     int64_t begun_ms;
 };
 
@@ -64,11 +67,37 @@ static void on_ready(void *ctx, int64_t ms)
              c->node_name, (int)c->https_listen_port, c->write_kubeconfig);
 }
 
+/* Certificates near their end are made anew, the token is read again; roles take both as they
+ * run. */
+static void look(struct server *s)
+{
+    struct err err = ERR_INIT;
+    int changed = prepare_again(&s->prepared, s->config, &err);
+
+    if (changed < 0)
+        log_error("secrets not renewed", "error=\"%s\"", err.msg);
+    if (changed > 0)
+        parent_reload(s->parent);
+}
+
+static void on_look(struct loop_timer *t)
+{
+    struct server *s = container_of(t, struct server, look);
+
+    look(s);
+    loop_timer_set(parent_loop(s->parent), t, LOOK_MS, on_look);
+}
+
+static void on_hup(void *ctx)
+{
+    look(ctx);
+}
+
 static int begin(struct server *s, struct err *err)
 {
     struct parent_opts opts = { .config = s->config, .command = "server",
                                 .begun_ms = s->begun_ms, .secret = secret,
-                                .on_ready = on_ready, .ctx = s };
+                                .on_ready = on_ready, .on_hup = on_hup, .ctx = s };
     const struct config *c = s->config;
 
     opts.api = arena_printf(c->a, "https://%s:%d", listen_local(c->bind_address),
@@ -82,12 +111,14 @@ static int begin(struct server *s, struct err *err)
         parent_want(s->parent, ROLE_NODE, -1, -1);
     if (prepare_wants_dns(c))
         parent_want(s->parent, ROLE_DNS, s->prepared.dns_udp, s->prepared.dns_tcp);
+    loop_timer_set(parent_loop(s->parent), &s->look, LOOK_MS, on_look);
     parent_go(s->parent);
     return 0;
 }
 
 static void server_deinit(struct server *s)
 {
+    loop_timer_del(&s->look);
     parent_free(s->parent);
     prepare_deinit(&s->prepared);
     config_free(s->config);

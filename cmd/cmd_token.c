@@ -2,14 +2,18 @@
  * listed and deleted at the API with the administrator's certificate. */
 #include "cmd/cmd.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/cmd_lock.h"
 #include "cmd/config.h"
 #include "cmd/join_token.h"
 #include "cmd/kubeconfig.h"
 #include "core/base/b64.h"
+#include "core/base/fd.h"
 #include "core/base/json.h"
 #include "core/base/timefmt.h"
 #include "core/http/http.h"
@@ -314,6 +318,59 @@ static int delete(struct token_run *r, struct err *err)
     return 0;
 }
 
+/* --- rotate: the file is the server's, which reads it again at SIGHUP */
+
+static int check_present(const struct token_run *r, const char *ca_pem, struct err *err)
+{
+    const char *path = arena_printf(r->a, "%s/server/token", r->c->data_dir);
+    struct join_token now, given;
+
+    if (access(path, F_OK) < 0)
+        return err_sys(err, "%s", path);
+    if (str_empty(r->c->token))
+        return 0;
+    if (join_token_parse(&given, r->c->token, err) < 0)
+        return err_wrap(err, "--token");
+    r->c->token = "";
+    if (join_token_of_server(&now, r->c, ca_pem, err) < 0)
+        return -1;
+    return str_eq(now.secret, given.secret) ? 0
+        : err_set(err, ERR_DENIED, "--token is not the server's present token");
+}
+
+static int next_secret(const struct token_run *r, struct join_token *out, struct err *err)
+{
+    if (str_empty(r->c->new_token)) {
+        join_token_random_password(out);
+        return 0;
+    }
+    if (join_token_parse(out, r->c->new_token, err) < 0)
+        return err_wrap(err, "--new-token");
+    if (join_token_is_bootstrap(out->secret))
+        return err_set(err, ERR_INVALID, "--new-token: a server's token is a password, not a "
+                       "bootstrap token");
+    return 0;
+}
+
+static int rotate(struct token_run *r, struct err *err)
+{
+    const char *dir = arena_printf(r->a, "%s/server/tls/server-ca.crt", r->c->data_dir);
+    _cleanup_buf_ struct buf ca = BUF_INIT, text = BUF_INIT;
+    struct join_token next;
+    pid_t pid;
+
+    if (fd_read_file(&ca, AT_FDCWD, dir, CRYPTO_PEM_MAX, err) < 0 ||
+        check_present(r, ca.p, err) < 0 || next_secret(r, &next, err) < 0 ||
+        join_token_store(r->c, ca.p, next.secret, err) < 0 ||
+        cmd_lock_holder(r->c->run_dir, &pid, err) < 0)
+        return -1;
+    if (pid && kill(pid, SIGHUP) < 0)
+        return err_sys(err, "tell the server (process %d)", (int)pid);
+    join_token_write(&text, ca.p, next.secret);
+    puts(text.p);
+    return 0;
+}
+
 /* --- the command */
 
 static const struct verb {
@@ -324,13 +381,15 @@ static const struct verb {
 } verbs[] = {
     { "create", create, 2, false }, { "list", list, 1, false },
     { "delete", delete, CONFIG_LIST_MAX, false }, { "generate", generate, 1, true },
+    { "rotate", rotate, 1, true },
 };
 
 static const char intro[] =
     "usage: inro token create [TOKEN] [flags]      makes a token, prints it\n"
     "       inro token list [-o json]\n"
     "       inro token delete TOKEN-OR-ID...\n"
-    "       inro token generate                    prints a random one, makes nothing\n\n"
+    "       inro token generate                    prints a random one, makes nothing\n"
+    "       inro token rotate [--new-token TOKEN]  another token of the server itself\n\n"
     "Tokens by which \"inro agent\" joins this server's cluster.\n";
 
 static int token_run(struct config *c, const struct verb *v, struct err *err)
@@ -358,7 +417,7 @@ int cmd_token(int argc, char **argv)
         if (str_eq(verbs[i].name, c->operands.v[0]))
             v = &verbs[i];
     if (!v)
-        return cmd_misuse("token", "create, list, delete or generate? (see --help)");
+        return cmd_misuse("token", "create, list, delete, generate or rotate? (see --help)");
     if (c->operands.n > v->operands_max)
         return cmd_misuse("token", "too many arguments (see --help)");
     if (token_run(c, v, &err) == 0)

@@ -53,9 +53,9 @@ const struct config_flag config_flags[] = {
 
     { "server", 's', CONFIG_TEXT, CONFIG_AGENT, AT(server), NULL, "URL",
       "server to join: https://HOST:6443", config_check_server, false },
-    { "token", 't', CONFIG_TEXT, N, AT(token), NULL, "TOKEN",
-      "shared secret of server and agents (agent: also one of \"inro token create\")", NULL,
-      false },
+    { "token", 't', CONFIG_TEXT, N | T, AT(token), NULL, "TOKEN",
+      "shared secret of server and agents (agent: also one of \"inro token create\"; token "
+      "rotate: the present one)", NULL, false },
     { "token-file", 0, CONFIG_TEXT, N, AT(token_file), NULL, "FILE",
       "file that holds the token", NULL, false },
 
@@ -90,7 +90,8 @@ const struct config_flag config_flags[] = {
       "setting of the API with upstream's name: default-not-ready-toleration-seconds, "
       "default-unreachable-toleration-seconds, event-ttl", NULL, false },
     { "kube-controller-manager-arg", 0, CONFIG_LIST, S, AT(kube_controller_manager_arg), NULL,
-      "NAME=VALUE", "of the controllers: node-monitor-grace-period, node-startup-grace-period",
+      "NAME=VALUE", "of the controllers: node-monitor-grace-period, node-startup-grace-period, "
+      "cluster-signing-duration",
       NULL, false },
     { "kubelet-arg", 0, CONFIG_LIST, N, AT(kubelet_arg), NULL, "NAME=VALUE",
       "of the node: max-pods, node-status-update-frequency", NULL, false },
@@ -121,6 +122,8 @@ const struct config_flag config_flags[] = {
       "create: how long it is good for, such as 30m; 0: for ever", config_check_ttl, true },
     { "usages", 0, CONFIG_LIST, T, AT(usages), NULL, "USE",
       "create: authentication, signing (default: both)", config_check_usage, true },
+    { "new-token", 0, CONFIG_TEXT, T, AT(new_token), NULL, "TOKEN",
+      "rotate: the server's next token (default: a random one)", NULL, true },
     { "output", 'o', CONFIG_TEXT, CONFIG_IMAGE | CONFIG_VERSION | CONFIG_STATUS | T,
       AT(output), NULL, "FORMAT",
       "json, instead of text", NULL, true },

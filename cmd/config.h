@@ -66,7 +66,7 @@ struct config {
     /* Of other commands. */
     const char *name, *output;                      /* image import --name, -o */
     bool all, quiet, short_form;
-    const char *kubeconfig, *ttl, *description;         /* token */
+    const char *kubeconfig, *ttl, *description, *new_token;    /* token */
     struct config_list groups, usages;
     struct config_list operands;
     struct config_list ignored;                     /* given, but without meaning here: names */

@@ -34,6 +34,8 @@ static const struct arg {
     /* upstream's nodes tell that they are alive at this pace, too, once it is set */
     { &kubelet, "node-status-update-frequency", AT(heartbeat_ms), MILLISECONDS,
       10000, 1000, 3600000 },
+    { &manager, "cluster-signing-duration", AT(sign_ms), MILLISECONDS, 365 * DAY_MS, 60000,
+      3650 * DAY_MS },
     { &kubelet, "max-pods", AT(max_pods), COUNT, 110, 1, 10000 },
 };
 

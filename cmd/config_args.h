@@ -13,7 +13,7 @@ struct config_args {
     /* kube-apiserver */
     int64_t not_ready_toleration_s, unreachable_toleration_s, event_ttl_ms;
     /* kube-controller-manager */
-    int64_t node_grace_ms, node_startup_grace_ms;
+    int64_t node_grace_ms, node_startup_grace_ms, sign_ms;
     /* kubelet */
     int64_t max_pods, heartbeat_ms;
 };

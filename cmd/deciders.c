@@ -28,6 +28,7 @@ static int start_control(struct deciders *d, struct api *api, const struct confi
     opts.node_grace_ms = args.node_grace_ms;
     opts.node_startup_grace_ms = args.node_startup_grace_ms;
     opts.event_ttl_ms = args.event_ttl_ms;
+    opts.sign_s = args.sign_ms / 1000;
     if (api_client_new(&d->control_client, api, d->loop, "system:kube-controller-manager", err) < 0)
         return -1;
     return control_new(&d->control, d->control_client, &opts, err);

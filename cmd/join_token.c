@@ -147,15 +147,15 @@ int join_token_store(const struct config *c, const char *ca_pem, const char *sec
     return 0;
 }
 
-static int random_secret(struct join_token *t)
+void join_token_random_password(struct join_token *t)
 {
     unsigned char bytes[PASSWORD_BYTES];
     char hex[2 * PASSWORD_BYTES + 1];
 
     crypto_random(bytes, sizeof(bytes));
     crypto_hex(hex, bytes, sizeof(bytes));
+    *t->ca_hash = '\0';
     snprintf(t->secret, sizeof(t->secret), SERVER "%s", hex);
-    return 0;
 }
 
 static int read_stored(struct join_token *t, const struct config *c, struct err *err)
@@ -165,8 +165,10 @@ static int read_stored(struct join_token *t, const struct config *c, struct err 
 
     buf_str(&text, "");
     if (fd_read_file(&text, AT_FDCWD, file_of(c, "token"), JOIN_TOKEN_FILE_MAX, &why) < 0) {
-        if (why.code == ERR_NOT_FOUND)
-            return random_secret(t);
+        if (why.code == ERR_NOT_FOUND) {
+            join_token_random_password(t);
+            return 0;
+        }
         if (err)
             *err = why;
         return err_wrap(err, "token");

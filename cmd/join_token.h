@@ -23,6 +23,7 @@ int join_token_parse(struct join_token *out, const char *text, struct err *err);
 void join_token_write(struct buf *out, const char *ca_pem, const char *secret);
 bool join_token_is_bootstrap(const char *secret);        /* six, a dot, sixteen */
 void join_token_random(char out[JOIN_TOKEN_SECRET_MAX]);  /* a new one of that form */
+void join_token_random_password(struct join_token *out); /* the same for a server's own */
 void join_token_ca_hash(char out[CRYPTO_SHA256_HEX_BYTES], struct slice ca_pem);
 
 /* What --token or the file of --token-file says, without white space around it; "" for neither. */

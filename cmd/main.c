@@ -9,7 +9,6 @@
 #include "core/base/str.h"
 #include "net/pod/pod_net.h"
 #include "runtime/image/image.h"
-#include "runtime/node/node.h"
 #include "runtime/shim/shim.h"
 
 struct command {
@@ -21,7 +20,7 @@ struct command {
 static const struct command commands[] = {
     { "server", cmd_server, "run a cluster on this machine" },
     { "agent", cmd_agent, "make this machine a node of a cluster" },
-    { "token", cmd_token, "create, list and delete tokens for agents" },
+    { "token", cmd_token, "create, list and delete tokens for agents; rotate the server's" },
     { "image", cmd_image, "import, pull, list, name and remove images" },
     { "kubectl", cmd_kubectl, "run kubectl with this cluster's kubeconfig" },
     { "stop", cmd_stop, "end a server, with --all also its pods and every trace" },
@@ -38,7 +37,6 @@ static const struct command commands[] = {
     { KEEP_VERB, keep_main, NULL },
     { "pull", image_child_pull, NULL },
     { "unpack", image_child_unpack, NULL },
-    { NODE_PROBE_VERB, node_probe_main, NULL },
     { POD_NET_VERB, pod_net_verb_main, NULL },
 };
 

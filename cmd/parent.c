@@ -283,6 +283,11 @@ static void on_signal(struct loop_io *io, unsigned events)
     (void)events;
     if (read(p->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
         return;
+    if (info.ssi_signo == SIGHUP) {
+        if (!p->stopping)
+            p->o.on_hup(p->o.ctx);
+        return;
+    }
     if (!p->stopping) {
         begin_stop(p, p->o.config->stop_pods || info.ssi_signo == SIGUSR1);
     } else if (loop_now_ms(p->loop) - p->stopping_ms >= IMPATIENT_MS) {
@@ -302,9 +307,9 @@ static int take_signals(struct parent *p, struct err *err)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGHUP);
     check(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
     (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGHUP, SIG_IGN);
     p->signals = signalfd(-1, &set, SFD_CLOEXEC);
     if (p->signals < 0)
         return err_sys(err, "signals");
@@ -371,6 +376,18 @@ void parent_want(struct parent *p, enum role_id id, int fd0, int fd1)
     p->roles[id].wanted = true;
     p->roles[id].fds[0] = fd0;
     p->roles[id].fds[1] = fd1;
+}
+
+void parent_reload(struct parent *p)
+{
+    for (size_t i = 0; i < ROLE_MAX; i++) {
+        struct parent_role *pr = &p->roles[i];
+        struct err err = ERR_INIT;
+
+        if (pr->child && (send_secrets(pr, &err) < 0 ||
+                          child_send(pr->child, ROLE_RELOAD, NULL, 0, NULL, 0, &err) < 0))
+            log_error("role not told", "which=%s error=%s", role_rows[i].verb, err.msg);
+    }
 }
 
 void parent_go(struct parent *p)

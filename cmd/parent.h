@@ -22,6 +22,7 @@ struct parent_opts {
     /* The secret of this kind, if the role may know it; else NULL. */
     const char *(*secret)(void *ctx, enum role_id role, enum role_pem id);
     void (*on_ready)(void *ctx, int64_t ms);         /* all that is wanted is there; once */
+    void (*on_hup)(void *ctx);           /* SIGHUP: look at the secrets now */
     void *ctx;
 };
 
@@ -33,6 +34,8 @@ struct loop *parent_loop(struct parent *p);
 /* The role is to run, with these descriptors (-1: none); they stay the caller's. */
 void parent_want(struct parent *p, enum role_id id, int fd0, int fd1);
 void parent_go(struct parent *p);                    /* starts what is wanted */
+/* Secrets are others: running roles are given them, and use them without a new start. */
+void parent_reload(struct parent *p);
 void parent_end(struct parent *p);                   /* as a signal would; containers go on */
 /* One secret to a child that speaks as roles do (role.h). */
 int parent_send_secret(struct child *to, enum role_pem id, const char *text, struct err *err);

@@ -170,6 +170,24 @@ int prepare_server(struct prepared *out, const struct config *c, struct err *err
     return 0;
 }
 
+int prepare_again(struct prepared *p, const struct config *c, struct err *err)
+{
+    struct prepared now = { .api = -1, .dns_udp = -1, .dns_tcp = -1 };
+    bool changed;
+
+    if (pki_load(&now.pki, c, env_wall_s(env_real()), err) < 0)
+        return -1;
+    if (make_token(&now, c, err) < 0 || write_kubeconfig(c, &now.pki, err) < 0) {
+        pki_deinit(&now.pki);
+        return -1;
+    }
+    changed = now.pki.issued || !str_eq(now.token_hash, p->token_hash);
+    pki_deinit(&p->pki);
+    p->pki = now.pki;
+    str_copy(p->token_hash, sizeof(p->token_hash), now.token_hash, NULL);
+    return changed;
+}
+
 void prepare_deinit(struct prepared *p)
 {
     pki_deinit(&p->pki);

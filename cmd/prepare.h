@@ -18,6 +18,9 @@ bool prepare_has_dns(const struct config *c);            /* the cluster: its nod
 bool prepare_wants_dns(const struct config *c);          /* this host is one of them */
 /* The locks stay until the process ends. */
 int prepare_server(struct prepared *out, const struct config *c, struct err *err);
+/* Of a running server: certificates that are near their end, the token that is in its file now.
+ * 1: some of it is new. */
+int prepare_again(struct prepared *p, const struct config *c, struct err *err);
 void prepare_deinit(struct prepared *p);
 
 /* The same for an agent: folders and locks; and, once the settings are known, the sockets of the

@@ -27,13 +27,13 @@
 
 const struct role_row role_rows[ROLE_MAX] = {
     [ROLE_CONTROL] = { "control", CONFINE_CONTROL, role_control_open, role_control_start,
-                       role_control_stop, role_control_release },
+                       role_control_stop, role_control_release, role_control_reload },
     [ROLE_NODE] = { "node", CONFINE_NODE, NULL, role_node_start, role_node_stop,
-                    role_node_release },
+                    role_node_release, role_node_reload },
     [ROLE_DNS] = { "dns", CONFINE_DNS, role_dns_open, role_dns_start, role_dns_stop,
-                   role_dns_release },
+                   role_dns_release, role_dns_reload },
     [ROLE_JOIN] = { "join", CONFINE_JOIN, NULL, role_join_start, role_join_stop,
-                    role_join_release },
+                    role_join_release, NULL },
 };
 
 /* --- rights */
@@ -80,6 +80,17 @@ static int give_up_rights(struct role *r, struct err *err)
 
 /* --- from the parent */
 
+static void take_secret(struct role *r, struct imsg *m)
+{
+    unsigned char id = m->len ? (unsigned char)m->data[0] : ROLE_PEM_MAX;
+
+    if (id >= ROLE_PEM_MAX)
+        return;
+    role_pem_wipe(r, (enum role_pem)id);
+    r->pem[id] = mem_strndup(m->data + 1, m->len - 1);
+    explicit_bzero(m->data, m->len);
+}
+
 static int receive(struct role *r, struct err *err)
 {
     struct imsg m;
@@ -91,8 +102,8 @@ static int receive(struct role *r, struct err *err)
 
         if (type == ROLE_CONFIG)
             result = config_read(&r->config, m.data, m.len, err);
-        else if (type == ROLE_PEM && m.len > 0 && (unsigned char)m.data[0] < ROLE_PEM_MAX)
-            r->pem[(unsigned char)m.data[0]] = mem_strndup(m.data + 1, m.len - 1);
+        else if (type == ROLE_PEM)
+            take_secret(r, &m);
         imsg_deinit(&m);
         if (result < 0 || (type == ROLE_GO && r->config))
             return result;
@@ -164,6 +175,18 @@ static void stop(struct role *r)
     r->row->stop(r);
 }
 
+static void reload(struct role *r)
+{
+    struct err err = ERR_INIT;
+
+    if (!r->row->reload)
+        return;
+    if (r->row->reload(r, &err) < 0)
+        log_error("secrets not taken", "error=\"%s\"", err.msg);
+    else
+        log_info("certificates renewed", "restart=no");
+}
+
 static void on_parent(struct loop_io *io, unsigned events)
 {
     struct role *r = container_of(io, struct role, on_parent);
@@ -173,6 +196,10 @@ static void on_parent(struct loop_io *io, unsigned events)
     (void)events;
     if (got == 1) {
         r->stop_pods = r->stop_pods || m.type == ROLE_STOP_PODS;
+        if (m.type == ROLE_PEM)
+            take_secret(r, &m);
+        else if (m.type == ROLE_RELOAD)
+            reload(r);
         imsg_deinit(&m);
         return;
     }

@@ -7,6 +7,7 @@
  *   ROLE_GO ---------------------> lock (the former one has gone), rights given up, start
  *   refusals <------------------- ROLE_REFUSALS, where the kernel can tell
  *   ready <---------------------- ROLE_READY
+ *   ROLE_PEM..., ROLE_RELOAD ----> other secrets from now on, without a new start
  *   SIGTERM, or our end closes --> stop in reverse, exit 0
  *
  * A role that fails exits; the parent starts it again. Secrets come by the socket: a role reads
@@ -23,7 +24,7 @@
 
 #define ROLE_FD (IMSG_FD + 1)            /* the first descriptor given by the parent */
 
-enum { ROLE_CONFIG = IMSG_USER, ROLE_PEM, ROLE_GO, ROLE_READY, ROLE_STOP_PODS,
+enum { ROLE_CONFIG = IMSG_USER, ROLE_PEM, ROLE_GO, ROLE_READY, ROLE_RELOAD, ROLE_STOP_PODS,
        ROLE_REFUSALS };                  /* a descriptor for refusals.h */
 
 /* ROLE_JOIN is short-lived, an agent's: it asks the server for certificates and settings, sends
@@ -71,6 +72,8 @@ struct role_row {
     /* On the loop; the loop ends when the role calls loop_stop, at once or later. */
     void (*stop)(struct role *r);
     void (*release)(struct role *r);     /* after the loop; also after a failed start */
+    /* Secrets are others now: connections to come use them. NULL: nothing to do. */
+    int (*reload)(struct role *r, struct err *err);
 };
 
 extern const struct role_row role_rows[ROLE_MAX];
@@ -89,13 +92,16 @@ int role_control_open(struct role *r, struct err *err);
 int role_control_start(struct role *r, struct err *err);
 void role_control_stop(struct role *r);
 void role_control_release(struct role *r);
+int role_control_reload(struct role *r, struct err *err);
 int role_node_start(struct role *r, struct err *err);
 void role_node_stop(struct role *r);
 void role_node_release(struct role *r);
+int role_node_reload(struct role *r, struct err *err);
 int role_dns_open(struct role *r, struct err *err);
 int role_dns_start(struct role *r, struct err *err);
 void role_dns_stop(struct role *r);
 void role_dns_release(struct role *r);
+int role_dns_reload(struct role *r, struct err *err);
 int role_join_start(struct role *r, struct err *err);
 void role_join_stop(struct role *r);
 void role_join_release(struct role *r);

@@ -178,6 +178,17 @@ static int dial(void *ctx, const char *node, const char *host, uint16_t port, st
     return tunnel_server_dial(ctx, node, host, port, err);
 }
 
+/* What joining machines are told; its text lives in `cluster`. */
+static struct api_join join_facts(const struct role *r, struct buf *cluster)
+{
+    const struct config *c = r->config;
+
+    join_config_write(cluster, c, r->pem[ROLE_CLIENT_CA]);
+    return (struct api_join){ .ca_pem = r->pem[ROLE_SERVER_CA], .config = cluster->p,
+                              .token_hash = r->pem[ROLE_TOKEN],
+                              .node_name = c->disable_agent ? NULL : c->node_name };
+}
+
 static int make_api(struct control_role *c, struct err *err)
 {
     const struct role *r = c->role;
@@ -199,9 +210,7 @@ static int make_api(struct control_role *c, struct err *err)
     struct admit_settings admit;
     struct config_args args;
     _cleanup_buf_ struct buf cluster = BUF_INIT;
-    struct api_join join = { .ca_pem = r->pem[ROLE_SERVER_CA],
-                             .token_hash = r->pem[ROLE_TOKEN],
-                             .node_name = config->disable_agent ? NULL : config->node_name };
+    struct api_join join = join_facts(r, &cluster);
 
     if (config_args(&args, config, NULL, NULL, err) < 0)
         return -1;
@@ -213,8 +222,6 @@ static int make_api(struct control_role *c, struct err *err)
     if (crypto_key_parse(&c->sa_key, key.p, key.len, err) < 0)
         return err_wrap(err, "service accounts' key");
     opts.sa_key = c->sa_key;
-    join_config_write(&cluster, config, r->pem[ROLE_CLIENT_CA]);
-    join.config = cluster.p;
     opts.join = &join;
     if (api_new(&c->api, &opts, err) < 0 || api_bootstrap(c->api, err) < 0)
         return -1;
@@ -256,15 +263,21 @@ static void on_request(struct http_req *req, void *ctx)
                                                  .len = sizeof(text) - 1 });
 }
 
-static int serve(struct control_role *c, struct err *err)
+static struct tls_ctx_opts tls_opts(const struct role *r)
 {
     static const char *const alpn[] = { "h2", "http/1.1", NULL };
-    struct http_server_opts http = { .on_request = on_request, .ctx = c };
-    struct tls_ctx_opts tls = {
+
+    return (struct tls_ctx_opts){
         .server = true, .want_peer = true, .alpn = alpn,
-        .cert_pem = role_pem(c->role, ROLE_CERT), .key_pem = role_pem(c->role, ROLE_KEY),
-        .ca_pem = role_pem(c->role, ROLE_CLIENT_CA),
+        .cert_pem = role_pem(r, ROLE_CERT), .key_pem = role_pem(r, ROLE_KEY),
+        .ca_pem = role_pem(r, ROLE_CLIENT_CA),
     };
+}
+
+static int serve(struct control_role *c, struct err *err)
+{
+    struct http_server_opts http = { .on_request = on_request, .ctx = c };
+    struct tls_ctx_opts tls = tls_opts(c->role);
 
     if (tls_ctx_new(&c->tls, &tls, err) < 0 || http_server_new(&c->http, c->role->loop, &http,
                                                                err) < 0 ||
@@ -304,6 +317,24 @@ int role_control_start(struct role *r, struct err *err)
         return -1;
     role_ready();
     return 0;
+}
+
+/* The authorities stay: only what they signed is new, and the token. */
+int role_control_reload(struct role *r, struct err *err)
+{
+    struct control_role *c = r->state;
+    struct tls_ctx_opts tls = tls_opts(r);
+    _cleanup_buf_ struct buf cluster = BUF_INIT;
+    struct api_join join = join_facts(r, &cluster);
+    struct api_node_identity node = { r->pem[ROLE_SERVER_CA], r->pem[ROLE_CLIENT_CERT],
+                                      r->pem[ROLE_CLIENT_KEY] };
+
+    role_pem_wipe(r, ROLE_SERVER_CA_KEY);
+    role_pem_wipe(r, ROLE_CLIENT_CA_KEY);
+    api_join_set(c->api, &join);
+    if (tls_ctx_reload(c->tls, &tls, err) < 0)
+        return -1;
+    return api_node_identity_set(c->api, &node, err);
 }
 
 static void on_stopped(void *ctx)

@@ -42,18 +42,20 @@ static void on_poll(struct loop_timer *t)
                        d->polls++ < DNS_POLLS ? DNS_POLL_MS : DNS_POLL_LATE_MS, on_poll);
 }
 
+static struct http_client_opts api_opts(const struct role *r)
+{
+    return (struct http_client_opts){
+        .base_url = config_api_url(r->config),
+        .ca_pem = role_pem(r, ROLE_SERVER_CA), .cert_pem = role_pem(r, ROLE_CLIENT_CERT),
+        .key_pem = role_pem(r, ROLE_CLIENT_KEY), .user_agent = "inro-dns",
+    };
+}
+
 int role_dns_start(struct role *r, struct err *err)
 {
     const struct config *c = r->config;
     struct dns_role *d = r->state;
-    struct client_http_opts http = {
-        .name = "inro-dns",
-        .http = {
-            .base_url = config_api_url(c),
-            .ca_pem = role_pem(r, ROLE_SERVER_CA), .cert_pem = role_pem(r, ROLE_CLIENT_CERT),
-            .key_pem = role_pem(r, ROLE_CLIENT_KEY), .user_agent = "inro-dns",
-        },
-    };
+    struct client_http_opts http = { .name = "inro-dns", .http = api_opts(r) };
     struct dns_server_opts opts = {
         .listen_ip = c->cluster_dns, .udp_fd = ROLE_FD, .tcp_fd = ROLE_FD + 1,
         .domain = c->cluster_domain, .resolv_conf = c->resolv_conf,
@@ -67,6 +69,14 @@ int role_dns_start(struct role *r, struct err *err)
         return -1;
     loop_timer_set(r->loop, &d->poll, DNS_POLL_MS, on_poll);
     return 0;
+}
+
+int role_dns_reload(struct role *r, struct err *err)
+{
+    struct dns_role *d = r->state;
+    struct http_client_opts http = api_opts(r);
+
+    return client_http_reload(d->client, &http, err);
 }
 
 void role_dns_stop(struct role *r)

@@ -21,7 +21,8 @@
 #include "core/http/http.h"
 
 #define CALL_MS 10000                    /* one request */
-#define WAIT_MIN_MS 5                    /* between looks at a request; doubles */
+#define WAIT_MIN_MS 5                    /* between looks at a request */
+#define WAIT_QUICK_MS 300                /* doubles after so long */
 #define WAIT_MAX_MS 2000
 #define WAIT_ALL_MS 60000                /* for a certificate */
 #define ANSWER_MAX (256u << 10)
@@ -221,13 +222,15 @@ static int look(struct join *j, const struct answer *a, struct slice *cert, stru
 static int await(struct join *j, const char *name, struct slice *cert, struct err *err)
 {
     const char *path = arena_printf(j->a, CSRS "/%s", name);
-    int64_t end = env_mono_ms(env_real()) + WAIT_ALL_MS, ms = WAIT_MIN_MS;
+    int64_t begun = env_mono_ms(env_real()), ms = WAIT_MIN_MS, waited = 0;
     struct answer a;
     int there;
 
-    for (;; ms = ms * 2 < WAIT_MAX_MS ? ms * 2 : WAIT_MAX_MS) {
+    for (;; waited = env_mono_ms(env_real()) - begun) {
         struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
 
+        if (waited > WAIT_QUICK_MS && ms < WAIT_MAX_MS)
+            ms *= 2;
         (void)nanosleep(&t, NULL);
         if (call(j, path, NULL, &a, err) < 0)
             return -1;
@@ -236,56 +239,85 @@ static int await(struct join *j, const char *name, struct slice *cert, struct er
         there = look(j, &a, cert, err);
         if (there)
             return there < 0 ? -1 : 0;
-        if (env_mono_ms(env_real()) >= end)
+        if (waited > WAIT_ALL_MS)
             return err_set(err, ERR_TIMEOUT, "request %s waits for approval: kubectl certificate "
                            "approve %s", name, name);
     }
 }
 
-static int get_certificate(struct join *j, const struct want *w, struct err *err)
-{
-    _cleanup_(crypto_key_unrefp) struct crypto_key *key = NULL;
-    _cleanup_(crypto_cert_unrefp) struct crypto_cert *parsed = NULL;
-    _cleanup_buf_ struct buf request = BUF_INIT, key_pem = BUF_INIT;
-    struct slice cert, key_text;
-    struct answer a;
-    const char *name;
+/* One that is asked for. */
+struct order {
+    const struct want *want;
+    struct crypto_key *key;
+    const char *name;                    /* of the CSR */
+};
 
-    if (crypto_key_new(&key, err) < 0 || crypto_key_write(&key_pem, key, err) < 0 ||
-        make_request(j, w, key, &request, err) < 0 ||
-        call(j, CSRS, request_body(j, w, &request), &a, err) < 0)
+static int order_place(struct join *j, struct order *o, struct err *err)
+{
+    _cleanup_buf_ struct buf request = BUF_INIT;
+    struct answer a;
+
+    if (crypto_key_new(&o->key, err) < 0 || make_request(j, o->want, o->key, &request, err) < 0 ||
+        call(j, CSRS, request_body(j, o->want, &request), &a, err) < 0)
         return -1;
-    name = json_path_str(a.body, "metadata.name");
-    if (a.status != 201 || !name)
-        return refused(j, &a, "certificate", err);
-    if (await(j, name, &cert, err) < 0)
+    o->name = json_path_str(a.body, "metadata.name");
+    return a.status == 201 && o->name ? 0 : refused(j, &a, "certificate", err);
+}
+
+static int order_collect(struct join *j, struct order *o, struct err *err)
+{
+    _cleanup_(crypto_cert_unrefp) struct crypto_cert *parsed = NULL;
+    _cleanup_buf_ struct buf key_pem = BUF_INIT;
+    struct slice cert, key;
+
+    if (await(j, o->name, &cert, err) < 0 || crypto_key_write(&key_pem, o->key, err) < 0)
         return -1;
     if (crypto_cert_parse(&parsed, cert.p, cert.len, err) < 0 ||
-        !crypto_cert_has_key(parsed, key))
+        !crypto_cert_has_key(parsed, o->key))
         return err_set(err, ERR_CORRUPT, "the server's certificate is not for our key");
-    key_text = (struct slice){ arena_strndup(j->a, key_pem.p, key_pem.len), key_pem.len };
-    if (send_home(w->cert, cert, err) < 0 || send_home(w->key, key_text, err) < 0)
+    key = (struct slice){ arena_strndup(j->a, key_pem.p, key_pem.len), key_pem.len };
+    if (send_home(o->want->cert, cert, err) < 0 || send_home(o->want->key, key, err) < 0)
         return -1;
-    if (w->letter != ROLE_WANT_CLIENT)
+    if (o->want->letter != ROLE_WANT_CLIENT)
         return 0;
     j->cert = cert;
-    j->key = key_text;
+    j->key = key;
     return dial(j, false, err);
+}
+
+/* The client's certificate first: with it the others are asked for, side by side. */
+static int get_certificates(struct join *j, struct err *err)
+{
+    const char *letters = j->role->pem[ROLE_WANT];
+    struct order orders[ARRAY_LEN(wants)] = { { 0 } };
+    int result = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(wants) && result == 0; i++) {
+        orders[i].want = &wants[i];
+        if (!letters || !strchr(letters, wants[i].letter))
+            continue;
+        result = order_place(j, &orders[i], err);
+        if (result == 0 && wants[i].letter == ROLE_WANT_CLIENT)
+            result = order_collect(j, &orders[i], err);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(wants) && result == 0; i++)
+        if (orders[i].name && wants[i].letter != ROLE_WANT_CLIENT)
+            result = order_collect(j, &orders[i], err);
+    for (size_t i = 0; i < ARRAY_LEN(wants); i++)
+        crypto_key_unref(orders[i].key);
+    return result;
 }
 
 static int run(struct join *j, struct err *err)
 {
-    const char *want = j->role->pem[ROLE_WANT], *token = j->role->pem[ROLE_TOKEN];
+    const char *token = j->role->pem[ROLE_TOKEN];
 
     j->cert = role_pem(j->role, ROLE_CLIENT_CERT);
     j->key = role_pem(j->role, ROLE_CLIENT_KEY);
     if (!str_empty(token) && join_token_parse(&j->token, token, err) < 0)
         return -1;
-    if (fetch_ca(j, err) < 0 || fetch_config(j, err) < 0)
+    if (fetch_ca(j, err) < 0 || fetch_config(j, err) < 0 || get_certificates(j, err) < 0)
         return -1;
-    for (size_t i = 0; i < ARRAY_LEN(wants); i++)
-        if (want && strchr(want, wants[i].letter) && get_certificate(j, &wants[i], err) < 0)
-            return -1;
     return imsg_send(IMSG_FD, ROLE_READY, NULL, 0, NULL, 0, err);
 }
 

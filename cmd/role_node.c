@@ -38,19 +38,20 @@ struct node_role {
     unsigned polls;
 };
 
+static struct http_client_opts api_opts(const struct role *r)
+{
+    return (struct http_client_opts){
+        .base_url = config_api_url(r->config),
+        .ca_pem = role_pem(r, ROLE_SERVER_CA), .cert_pem = role_pem(r, ROLE_CLIENT_CERT),
+        .key_pem = role_pem(r, ROLE_CLIENT_KEY), .user_agent = "inro-node",
+        .conns_max = NODE_CONNS, .idle_ms = NODE_CONNS_IDLE_MS,
+    };
+}
+
 static int connect_api(struct node_role *n, struct err *err)
 {
     const struct role *r = n->role;
-    const struct config *c = r->config;
-    struct client_http_opts opts = {
-        .name = "kubelet",
-        .http = {
-            .base_url = config_api_url(c),
-            .ca_pem = role_pem(r, ROLE_SERVER_CA), .cert_pem = role_pem(r, ROLE_CLIENT_CERT),
-            .key_pem = role_pem(r, ROLE_CLIENT_KEY), .user_agent = "inro-node",
-            .conns_max = NODE_CONNS, .idle_ms = NODE_CONNS_IDLE_MS,
-        },
-    };
+    struct client_http_opts opts = { .name = "kubelet", .http = api_opts(r) };
 
     return client_http_new(&n->client, r->loop, &opts, err);
 }
@@ -104,7 +105,7 @@ static int start_node(struct node_role *n, struct err *err)
         .labels = c->node_label.v, .taints = c->node_taint.v,
         .cert_pem = role_pem(r, ROLE_CERT), .key_pem = role_pem(r, ROLE_KEY),
         .client_ca_pem = role_pem(r, ROLE_CLIENT_CA), .applets = n->applets,
-        .more = { metrics, n }, .probes_apart = true,
+        .more = { metrics, n },
         .pods_max = (unsigned)args.max_pods, .heartbeat_ms = args.heartbeat_ms,
         .image_exe = image_exe(),
     };
@@ -171,6 +172,22 @@ int role_node_start(struct role *r, struct err *err)
         return -1;
     loop_timer_set(r->loop, &n->poll, NODE_POLL_MS, on_poll);
     return 0;
+}
+
+int role_node_reload(struct role *r, struct err *err)
+{
+    struct node_role *n = r->state;
+    struct http_client_opts http = api_opts(r);
+    struct tunnel_agent_opts tunnel = { .ca_pem = http.ca_pem, .cert_pem = http.cert_pem,
+                                        .key_pem = http.key_pem };
+
+    n->opts.cert_pem = role_pem(r, ROLE_CERT);
+    n->opts.key_pem = role_pem(r, ROLE_KEY);
+    n->opts.client_ca_pem = role_pem(r, ROLE_CLIENT_CA);
+    if (node_reload(n->node, &n->opts, err) < 0 ||
+        tunnel_agent_reload(n->tunnel, &tunnel, err) < 0)
+        return -1;
+    return client_http_reload(n->client, &http, err);
 }
 
 static void on_pods_stopped(void *ctx)

@@ -96,6 +96,10 @@ void api_stopping(struct api *api);
 /* Other facts from now on; on the loop. */
 void api_join_set(struct api *api, const struct api_join *join);
 
+/* Another identity towards nodes, for connections to come; on the loop. */
+struct api_node_identity { const char *ca_pem, *cert_pem, *key_pem; };
+int api_node_identity_set(struct api *api, const struct api_node_identity *id, struct err *err);
+
 /* An in-process client on `loop` (any loop), acting as this user of group system:masters. */
 int api_client_new(struct client **out, struct api *api, struct loop *loop, const char *user,
                    struct err *err);

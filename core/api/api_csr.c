@@ -81,6 +81,8 @@ int api_csr_create(struct api_call *c, const struct kind *kind, struct json *tre
 /* A request is for its maker's eyes, and for those that administer the cluster. */
 bool api_csr_visible(struct api_call *c)
 {
+    static const char by_name[] = "metadata.name=";
+    const char *name = c->route.name, *selector = api_query_get(&c->query, "fieldSelector");
     struct object *o;
     bool own;
 
@@ -88,7 +90,9 @@ bool api_csr_visible(struct api_call *c)
         return true;
     if (c->route.verb == API_CREATE)
         return !c->route.sub;
-    o = *c->route.name ? api_lookup(c->api, c->route.kind, "", c->route.name) : NULL;
+    if (!*name && selector && str_starts(selector, by_name) && !strchr(selector, ','))
+        name = selector + strlen(by_name);   /* a list or watch of one */
+    o = *name ? api_lookup(c->api, c->route.kind, "", name) : NULL;
     own = o && str_eq(json_path_str(object_tree(o, c->a), "spec.username"), c->user.name);
     object_unref(o);
     return own;

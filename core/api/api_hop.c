@@ -16,6 +16,7 @@ struct api_hop {
     struct api_hops *all;
     struct http_client *client;
     char *key, *node;
+    bool kubelet;
     unsigned users;
     uint64_t used;                           /* turn of its last use */
 };
@@ -101,12 +102,37 @@ static int hop_new(struct api_hop **out, struct api_hops *a, const struct api_ta
         o.key_pem = slice_of(a->key);
     }
     h->all = a;
+    h->kubelet = t->kubelet;
     h->node = mem_strdup(t->node);
     if (http_client_new(&h->client, a->loop, &o, err) < 0) {
         hop_free(h);
         return -1;
     }
     *out = h;
+    return 0;
+}
+
+int api_node_identity_set(struct api *api, const struct api_node_identity *id, struct err *err)
+{
+    struct http_client_opts o = { .ca_pem = slice_of(id->ca_pem),
+                                  .cert_pem = slice_of(id->cert_pem),
+                                  .key_pem = slice_of(id->key_pem) };
+    struct api_hops *a = api->hops;
+    const char *key;
+    void *value;
+
+    mem_free(a->ca);
+    mem_free(a->cert);
+    mem_free(a->key);
+    a->ca = mem_strdup(id->ca_pem);
+    a->cert = mem_strdup(id->cert_pem);
+    a->key = mem_strdup(id->key_pem);
+    for (size_t at = 0; map_next(a->clients, &at, &key, &value);) {
+        const struct api_hop *h = value;
+
+        if (h->kubelet && http_client_reload(h->client, &o, err) < 0)
+            return err_wrap(err, "client of %s", key);
+    }
     return 0;
 }
 

@@ -61,8 +61,10 @@ struct rule { const char *group, *verbs, *api_group, *resource; };
 
 static const struct rule rules[] = {
     { "system:masters", "*", "*", "*" },
-    { AUTH_BOOTSTRAPPERS, "create,get", "certificates.k8s.io", "certificatesigningrequests" },
-    { "system:nodes", "create,get", "certificates.k8s.io", "certificatesigningrequests" },
+    { AUTH_BOOTSTRAPPERS, "create,get,list,watch", "certificates.k8s.io",
+      "certificatesigningrequests" },
+    { "system:nodes", "create,get,list,watch", "certificates.k8s.io",
+      "certificatesigningrequests" },
     { "system:nodes", READ, "", "nodes" },
     { "system:nodes", "create,update,patch", "", "nodes" },
     { "system:nodes", "update,patch", "", "nodes/status" },

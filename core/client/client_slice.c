@@ -72,11 +72,6 @@ bool client_slice_is_away(const struct client *c)
     return container_of(c, const struct client_slice, base)->server == CLIENT_SLICE_AWAY;
 }
 
-struct client *client_slice_inner(struct client *c)
-{
-    return c->ops == &client_slice_ops ? client_slice_of(c)->inner : c;
-}
-
 const char *client_slice_name(const struct kind *k, char out[OBJECT_KEY_BYTES])
 {
     snprintf(out, OBJECT_KEY_BYTES, "%s%s%s", k->resource, *k->group ? "." : "", k->group);

@@ -51,8 +51,6 @@ int client_slice_new(struct client **out, struct client *inner,
 void client_slice_stop(struct client *c);
 /* No server answers, as far as is known. */
 bool client_slice_is_away(const struct client *c);
-/* The client below, for what is not in client.h: certificates, figures. c itself when c is none. */
-struct client *client_slice_inner(struct client *c);
 /* The name in <dir> of the file of a kind's list. */
 const char *client_slice_name(const struct kind *k, char out[OBJECT_KEY_BYTES]);
 

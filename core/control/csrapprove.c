@@ -38,7 +38,16 @@ static bool is_list(const char *const *v, unsigned n, const char *text)
     return false;
 }
 
-/* The API's own names, and those of other nodes. */
+static bool is_ready(const struct node_view *v)
+{
+    for (unsigned i = 0; i < v->status.n_conditions; i++)
+        if (str_eq(v->status.conditions[i].type, "Ready"))
+            return str_eq(v->status.conditions[i].status, "True");
+    return false;
+}
+
+/* The API's own names, and those of other nodes that live: a machine may come back under another
+ * name. */
 static const char *owner_of(struct pass *p, const char *node, const char *text)
 {
     const struct crypto_cert *api = p->c->control->opts.api_cert;
@@ -51,7 +60,7 @@ static const char *owner_of(struct pass *p, const char *node, const char *text)
     for (size_t at = 0; (o = informer_next(nodes, &at));) {
         const struct node_view *v = node_view(o);
 
-        if (str_eq(object_name(o), node))
+        if (str_eq(object_name(o), node) || !is_ready(v))
             continue;
         for (unsigned i = 0; i < v->status.n_addresses; i++)
             if (str_eq(v->status.addresses[i].address, text))

@@ -77,6 +77,9 @@ int tunnel_agent_new(struct tunnel_agent **out, struct loop *l, const struct tun
                      struct err *err);
 struct tunnel_agent *tunnel_agent_free(struct tunnel_agent *t);
 CLEANUP_DEFINE(struct tunnel_agent, tunnel_agent_free)
+/* Another certificate, for connections to come. */
+int tunnel_agent_reload(struct tunnel_agent *t, const struct tunnel_agent_opts *o,
+                        struct err *err);
 bool tunnel_agent_up(const struct tunnel_agent *t);
 
 #endif

@@ -146,6 +146,14 @@ struct tunnel_agent *tunnel_agent_free(struct tunnel_agent *t)
     return mem_free(t);
 }
 
+int tunnel_agent_reload(struct tunnel_agent *t, const struct tunnel_agent_opts *o, struct err *err)
+{
+    struct http_client_opts http = { .ca_pem = o->ca_pem, .cert_pem = o->cert_pem,
+                                     .key_pem = o->key_pem };
+
+    return http_client_reload(t->client, &http, err);
+}
+
 bool tunnel_agent_up(const struct tunnel_agent *t)
 {
     return t->mux != NULL;

@@ -24,7 +24,6 @@
 #include "runtime/node/node_serve.h"
 #include "runtime/node/node_sweep.h"
 #include "runtime/node/podset.h"
-#include "runtime/node/prober.h"
 #include "runtime/shim/shim_box.h"
 
 #define CIDR_WAIT_MS 3000                /* then the first of the cluster's is ours */
@@ -387,8 +386,6 @@ int node_new(struct node **out, struct loop *l, struct client *c, struct job_poo
         node_free(n);
         return -1;
     }
-    if (opts->probes_apart)
-        n->self.prober = prober_new(l, NULL);
     n->self.cgroup = n->cgroup;
     n->self.cgroup_text = n->cgroup_text.p;
     n->self.box_exe = n->own_shims ? n->box_exe : NULL;
@@ -436,7 +433,6 @@ struct node *node_free(struct node *n)
     s->on_pods_synced = NULL;
     s->serve = node_serve_free(s->serve);
     s->pods = podset_free(s->pods);
-    s->prober = prober_free(s->prober);
     n->ports = node_ports_free(n->ports);
     n->peers = node_peers_free(n->peers);
     s->node_object = node_object_free(s->node_object);
@@ -463,6 +459,14 @@ bool node_ready(const struct node *n)
 int node_may_dial(const struct node *n, const char *host, uint16_t port, struct err *err)
 {
     return node_ops_may_dial(&n->self, host, port, err);
+}
+
+int node_reload(struct node *n, const struct node_opts *o, struct err *err)
+{
+    struct node_serve_opts so = { .cert_pem = o->cert_pem, .key_pem = o->key_pem,
+                                  .client_ca_pem = o->client_ca_pem };
+
+    return node_serve_reload(n->self.serve, &so, err);
 }
 
 void node_stop_pods(struct node *n, int64_t grace_ms, void (*done)(void *ctx), void *ctx)

@@ -22,7 +22,6 @@
 #include "runtime/shim/shim_client.h"
 
 #define NODE_PORT 10250
-#define NODE_PROBE_VERB "probe"          /* hidden: node_probe_main */
 #define NODE_PODS_MAX 110
 #define NODE_LEASE_MS 10000
 
@@ -52,7 +51,6 @@ struct node_opts {
     const char *image_exe;               /* the binary in it; NULL: our own */
     struct node_more more;
     const struct shim_driver *shims;     /* NULL: shim_client_driver() */
-    bool probes_apart;                   /* a child without rights connects to pods */
 };
 
 /* Adopts what runs already. Texts are copied. */
@@ -66,6 +64,8 @@ bool node_ready(const struct node *n);   /* the Node object is there and says Re
 /* Whether others may reach this address by way of this node: its own port, what its pods serve. -1:
  * no, and why. */
 int node_may_dial(const struct node *n, const char *host, uint16_t port, struct err *err);
+/* Another certificate, key and authority of clients, for connections to come. */
+int node_reload(struct node *n, const struct node_opts *opts, struct err *err);
 
 /* Ends all pods of this node, their objects stay: preStop, TERM, after grace_ms KILL. Then done. */
 void node_stop_pods(struct node *n, int64_t grace_ms, void (*done)(void *ctx), void *ctx);
@@ -74,8 +74,5 @@ void node_stop_pods(struct node *n, int64_t grace_ms, void (*done)(void *ctx), v
  * namespaces, links, nft tables, files below run_dir. Blocking; uses name, run_dir, data_dir and
  * cgroup_root only. May be repeated. */
 int node_cleanup(const struct node_opts *opts, struct err *err);
-
-/* The child that connects to pods. */
-int node_probe_main(int argc, char **argv);
 
 #endif

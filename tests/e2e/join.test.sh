@@ -5,7 +5,7 @@ e2e_begin join
 switch_new
 node_new n1 192.0.2.1
 node_new n2 192.0.2.2
-server_start n1
+server_start n1 --kube-controller-manager-arg cluster-signing-duration=140s
 is_log() { is "$(k logs "$1")" "$2"; }
 token() { inro n1 token "$@" --data-dir "$work/n1/data"; }
 
@@ -36,8 +36,38 @@ check "a pod runs there" eventually 10 pod_ready there
 check "its log is read through its certificate" eventually 5 is_log there hello
 
 check "the agent stops" server_stop n2
-check "it starts again without a token" agent_launch n2 --token ''
+agent_launch n2 --token ''
+is_back() { [ "$(grep -ac "agent is ready" "$work/n2/log")" = 2 ]; }
+check "it starts again without a token" eventually 20 is_back
 check "and is ready" eventually 10 node_is_ready n2
+
+# --- certificates that soon end are renewed without a new start
+serial() { openssl x509 -in "$work/n2/data/agent/$1.pem" -noout -serial; }
+served() { inside n2 openssl s_client -connect 127.0.0.1:10250 < /dev/null 2> /dev/null | openssl x509 -noout -serial; }
+role_of() {
+    local p
+    for p in $(cat "/proc/$(server_pid n2)/task/$(server_pid n2)/children"); do
+        case $({ tr '\0' ' ' < "/proc/$p/cmdline"; } 2> /dev/null) in *" $1 "*) echo "$p" ;; esac
+    done
+}
+differs() { [ "$("${@:2}")" != "$1" ]; }
+client=$(serial client-kubelet) serving=$(serial serving-kubelet) dns=$(serial client-dns) roles="$(role_of node) $(role_of dns)"
+check "there are roles" is "$(wc -w <<< "$roles")" 2
+check "the client's certificate is renewed" eventually 60 differs "$client" serial client-kubelet
+check "the serving one" eventually 20 differs "$serving" serial serving-kubelet
+check "that of the name server" eventually 20 differs "$dns" serial client-dns
+check "the node shows the new one" eventually 10 differs "$serving" served
+check "by the same processes" is "$(role_of node) $(role_of dns)" "$roles"
+check "which still work" is_log there hello
+check "and are ready" node_is_ready n2
+
+# --- the server's own token
+old=$(cat "$work/n1/data/server/node-token")
+token rotate --run-dir "$work/n1/run" > "$work/new"
+check "another token of the server" differs "$old" cat "$work/n1/data/server/node-token"
+accepted() { [ "$(inside n1 curl -sk -o /dev/null -w '%{http_code}' -H "Authorization: Bearer ${1##*::}" https://127.0.0.1:6443/v1-inro/config)" = "$2" ]; }
+check "is accepted" eventually 5 accepted "$(tail -n 1 "$work/new")" 200
+check "the former is not" accepted "$old" 401
 
 # --- who may not. refused NODE WANT FLAGS...: the agent there ends with status 1 and one message that says so.
 refused() {

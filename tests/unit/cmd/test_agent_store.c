@@ -124,9 +124,11 @@ TEST(renewed_in_time)
     EXPECT_OK(agent_store_open(&s, c, &err), &err);
     fill(got);
     EXPECT_OK(agent_store_put(&s, got, &err), &err);
-    EXPECT_STR(wants(&s, c, NOW + LIFE * 69 / 100), "");
-    EXPECT_STR(wants(&s, c, NOW + LIFE * 70 / 100), "");
-    EXPECT_STR(wants(&s, c, NOW + LIFE * 71 / 100), "csd");
+    EXPECT_STR(wants(&s, c, NOW + LIFE * 70 / 100 - 1), "");
+    EXPECT_EQ(agent_store_due_s(&s, c, NOW + LIFE * 70 / 100 - 1), 1);
+    EXPECT_STR(wants(&s, c, NOW + LIFE * 70 / 100), "csd");
+    EXPECT_EQ(agent_store_due_s(&s, c, NOW + LIFE * 70 / 100), 0);
+    EXPECT_STR(wants(&s, c, NOW + LIFE * 70 / 100 + 1), "csd");
     EXPECT(agent_store_is_complete(&s, c, NOW + LIFE - 1));
     EXPECT(!agent_store_is_complete(&s, c, NOW + LIFE));
     issue(got, ROLE_CLIENT_CERT, ROLE_CLIENT_KEY, NOW + LIFE);

@@ -317,3 +317,38 @@ TEST(help_has_each_flag_of_the_command_and_no_other)
     EXPECT(!strstr(text.p, "flannel"));
     buf_deinit(&text);
 }
+
+/* k3s's names of variables, which ours beat. */
+TEST(flags_of_agents)
+{
+    struct given g = { .command = CONFIG_AGENT,
+                       .env = { "K3S_URL=https://a:6443", "K3S_TOKEN=t", "K3S_NODE_NAME=n" } };
+    struct given ours = { .command = CONFIG_AGENT,
+                          .env = { "K3S_URL=https://a:6443", "INRO_URL=https://b:6443" } };
+    struct given flag = { .command = CONFIG_AGENT, .args = { "-s", "https://c" },
+                          .env = { "INRO_SERVER=https://b:6443" } };
+    struct err err = ERR_INIT;
+    struct config *c;
+
+    EXPECT_OK(parse(&c, &g, &err), &err);
+    EXPECT_STR(config_api_url(c), "https://a:6443");
+    EXPECT_STR(c->token, "t");
+    EXPECT_STR(c->node_name, "n");
+    config_free(c);
+    EXPECT_OK(parse(&c, &ours, &err), &err);
+    EXPECT_STR(c->server, "https://b:6443");
+    config_free(c);
+    EXPECT_OK(parse(&c, &flag, &err), &err);
+    EXPECT_STR(c->server, "https://c");
+    config_free(c);
+    EXPECT_REFUSED("--server: \"http://a\" is not https://HOST:PORT", .command = CONFIG_AGENT,
+                   .args = { "--server=http://a" });
+    EXPECT_REFUSED("--server: \"https://a/b\" is not https://HOST:PORT", .command = CONFIG_AGENT,
+                   .args = { "--server=https://a/b" });
+    EXPECT_REFUSED("--ttl: \"-1h\" is negative", .command = CONFIG_TOKEN,
+                   .args = { "--ttl=-1h" });
+    EXPECT_REFUSED("--groups: \"people\" is not system:bootstrappers:NAME",
+                   .command = CONFIG_TOKEN, .args = { "--groups=people" });
+    EXPECT_REFUSED("--usages: \"x\" is none of authentication, signing",
+                   .command = CONFIG_TOKEN, .args = { "--usages=x" });
+}

@@ -87,3 +87,26 @@ TEST(a_folder_in_its_place)
     EXPECT(strstr(err.msg, "write kubeconfig"));
     mem_free(path);
 }
+
+TEST(read_back)
+{
+    char *path = mem_printf("%s/kc", test_tmpdir());
+    struct arena *a = arena_new(0);
+    struct kubeconfig k = { 0 };
+    struct err err = ERR_INIT;
+
+    EXPECT(kubeconfig_read(&k, a, path, &err) < 0);
+    EXPECT_EQ(err.code, ERR_NOT_FOUND);
+    EXPECT_OK(kubeconfig_write(&sample, path, 0600, &err), &err);
+    EXPECT_OK(kubeconfig_read(&k, a, path, &err), &err);
+    EXPECT_STR(k.server, sample.server);
+    EXPECT_STR(k.ca_pem, sample.ca_pem);
+    EXPECT_STR(k.cert_pem, sample.cert_pem);
+    EXPECT_STR(k.key_pem, sample.key_pem);
+    EXPECT_OK(fd_write_file(AT_FDCWD, path, "a: b\n", 5, 0600, &err), &err);
+    EXPECT(kubeconfig_read(&k, a, path, &err) < 0);
+    EXPECT(strstr(err.msg, "not a kubeconfig with embedded certificates"));
+    EXPECT_STR(k.server, sample.server);
+    arena_free(a);
+    mem_free(path);
+}

@@ -169,6 +169,12 @@ TEST(a_machine_sees_its_own_requests)
     ANSWERS(api_peer_ask(p, &ask), 403);
     ask.path = CSRS;
     ANSWERS(api_peer_ask(p, &ask), 403);
+    ask.path = CSRS "?fieldSelector=metadata.name%3Dmine";
+    ANSWERS(api_peer_ask(p, &ask), 200);
+    ask.path = CSRS "?fieldSelector=metadata.name%3Dother";
+    ANSWERS(api_peer_ask(p, &ask), 403);
+    ask.path = CSRS "?fieldSelector=metadata.name%3Dmine,metadata.name%3Dother";
+    ANSWERS(api_peer_ask(p, &ask), 403);
     ask = (struct api_ask){ .method = "PATCH", .path = CSRS "/mine/approval", .body = "{}",
                             .type = "application/merge-patch+json", .token = API_BOX_TOKEN };
     ANSWERS(api_peer_ask(p, &ask), 403);

@@ -698,16 +698,6 @@ TEST(the_last_token_is_used)
     world_free(&w);
 }
 
-TEST(the_client_below)
-{
-    struct world w;
-
-    world_new(&w);
-    EXPECT(client_slice_inner(w.client) == &w.server->base);
-    EXPECT(client_slice_inner(&w.server->base) == &w.server->base);
-    world_free(&w);
-}
-
 /* --- from descriptors, as the dns role has them */
 
 TEST(lists_from_descriptors)

@@ -147,7 +147,11 @@ TEST(a_node_serves_under_its_own_names)
 
     begin(&x);
     fake_client_put(x.b.f, "apiVersion: v1\nkind: Node\nmetadata: {name: n1}\n"
-                           "status: {addresses: [{type: InternalIP, address: 192.0.2.1}]}\n");
+                           "status: {conditions: [{type: Ready, status: 'True'}], addresses: "
+                           "[{type: InternalIP, address: 192.0.2.1}]}\n");
+    fake_client_put(x.b.f, "apiVersion: v1\nkind: Node\nmetadata: {name: n4}\n"
+                           "status: {conditions: [{type: Ready, status: Unknown}], addresses: "
+                           "[{type: InternalIP, address: 192.0.2.2}]}\n");
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         const char *name = arena_printf(x.b.a, "a%zu", i), *got;
         struct crypto_cert *cert;
