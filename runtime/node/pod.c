@@ -123,6 +123,7 @@ struct pod *pod_new(struct node_self *self, const struct pod_new_opts *o)
     p->has_lease = self->net && pod_net_find(self->net, p->uid, &p->lease);
     sm_init(&p->sm, pod_step_states, POD_STATE_MAX, POD_ADMIT, loop_now_ms(self->loop));
     pod_container_make_all(p);
+    pod_container_set_attempts(p, o->attempts);
     pod_claim_address(p);
     pod_touch(p);
     return p;

@@ -158,6 +158,7 @@ struct pod_new_opts {
     struct object *object;
     int64_t start_us;                    /* 0: now */
     const char *final;                   /* from pod.json; NULL: it did not end */
+    const char *attempts;                /* from pod.json; NULL: nothing */
     bool adopted;
 };
 struct pod *pod_new(struct node_self *self, const struct pod_new_opts *o);

@@ -138,6 +138,34 @@ int pod_container_make_all(struct pod *p)
     return 0;
 }
 
+/* A new sandbox forgets the runs of the former one, and the API may not have heard of them. */
+void pod_container_set_attempts(struct pod *p, const char *text)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(256u << 10);
+    struct json *v = NULL;
+
+    if (!text || json_parse(&v, a, text, strlen(text), NULL, NULL) < 0)
+        return;
+    for (size_t i = 0; i < p->n_containers; i++) {
+        int64_t n = json_get_int(v, p->containers[i].name, 0);
+
+        if (n > p->containers[i].attempts)
+            p->containers[i].attempts = (unsigned)n;
+    }
+}
+
+char *pod_container_attempts(const struct pod *p)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(256u << 10);
+    struct json *v = json_object(a);
+    struct buf b = BUF_INIT;
+
+    for (size_t i = 0; i < p->n_containers; i++)
+        json_set_int(a, v, p->containers[i].name, p->containers[i].attempts);
+    json_write(&b, v);
+    return buf_take(&b, NULL);
+}
+
 /* Ephemeral containers are added while the pod runs. */
 bool pod_container_sync(struct pod *p)
 {

@@ -165,8 +165,11 @@ static int make_dir(mode_t mode, struct err *err, const char *path)
 
 int pod_job_record(const struct pod *p, struct err *err)
 {
+    _cleanup_(mem_freep) char *attempts = pod_container_attempts(p);
+
     return pod_record_write(p->dir, &(struct pod_record){
-        .object = object_bytes(p->object), .final = p->final, .start_us = p->start_us }, err);
+        .object = object_bytes(p->object), .final = p->final, .attempts = attempts,
+        .start_us = p->start_us }, err);
 }
 
 static int setup_work(struct pod_job *j, struct err *err)

@@ -23,6 +23,8 @@ int pod_record_write(const char *dir, const struct pod_record *r, struct err *er
     buf_add(&b, r->object.p, r->object.len);
     if (r->final)
         buf_fmt(&b, ",\"final\":%s", r->final);
+    if (r->attempts)
+        buf_fmt(&b, ",\"attempts\":%s", r->attempts);
     buf_chr(&b, '}');
     return fd_replace_file(AT_FDCWD, path, (struct slice){ b.p, b.len }, 0600, err);
 }
@@ -39,7 +41,7 @@ static void set_final(struct arena *a, struct json *object, const struct json *f
 int pod_record_read(struct pod_record_read *out, const char *dir, struct err *err)
 {
     _cleanup_(arena_freep) struct arena *a = NULL;
-    _cleanup_buf_ struct buf b = BUF_INIT, text = BUF_INIT;
+    _cleanup_buf_ struct buf b = BUF_INIT, text = BUF_INIT, attempts = BUF_INIT;
     struct json *v, *final;
     char path[PATH_MAX];
     struct object *o = NULL;
@@ -59,7 +61,10 @@ int pod_record_read(struct pod_record_read *out, const char *dir, struct err *er
         return err_wrap(err, "%s", path);
     if (json_is(final, JSON_OBJECT))
         json_write(&text, final);
-    *out = (struct pod_record_read){ .object = o, .start_us = json_get_int(v, "start", 0),
+    if (json_is(json_get(v, "attempts"), JSON_OBJECT))
+        json_write(&attempts, json_get(v, "attempts"));
+    *out = (struct pod_record_read){ .attempts = attempts.len ? buf_take(&attempts, NULL) : NULL,
+                                     .object = o, .start_us = json_get_int(v, "start", 0),
                                      .final = text.len ? buf_take(&text, NULL) : NULL };
     return 0;
 }
@@ -68,4 +73,5 @@ void pod_record_deinit(struct pod_record_read *r)
 {
     r->object = object_unref(r->object);
     r->final = mem_free(r->final);
+    r->attempts = mem_free(r->attempts);
 }

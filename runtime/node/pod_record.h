@@ -13,12 +13,13 @@
 struct pod_record {
     struct slice object;                 /* its bytes */
     const char *final;                   /* status at its end, as JSON; or NULL */
+    const char *attempts;                /* {"container": runs so far}, as JSON; or NULL */
     int64_t start_us;
 };
 
 int pod_record_write(const char *dir, const struct pod_record *r, struct err *err);
 /* The object, with the final status as its status where there is one. */
-struct pod_record_read { struct object *object; char *final; int64_t start_us; };
+struct pod_record_read { struct object *object; char *final, *attempts; int64_t start_us; };
 /* ERR_NOT_FOUND, ERR_CORRUPT. */
 int pod_record_read(struct pod_record_read *out, const char *dir, struct err *err);
 void pod_record_deinit(struct pod_record_read *r);

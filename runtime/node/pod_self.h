@@ -53,6 +53,8 @@ void pod_sandbox_free(struct pod *p);
 
 /* --- pod_container.c */
 int pod_container_make_all(struct pod *p);
+void pod_container_set_attempts(struct pod *p, const char *text);   /* text of the next; or NULL */
+char *pod_container_attempts(const struct pod *p);       /* {"name": runs so far}; to be freed */
 bool pod_container_sync(struct pod *p);                  /* true: ephemeral ones have come */
 void pod_container_free_all(struct pod *p);
 void pod_container_tick_all(struct pod *p);

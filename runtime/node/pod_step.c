@@ -231,9 +231,10 @@ static void keep_final(struct pod *p)
 {
     struct err err = ERR_INIT;
 
-    if (p->again || p->final || p->ending || !p->recorded)
+    if (p->final || p->ending || !p->recorded)
         return;
-    p->final = pod_status_text(p, true, env_wall_s(p->self->clock));
+    if (!p->again)
+        p->final = pod_status_text(p, true, env_wall_s(p->self->clock));
     if (pod_job_record(p, &err) < 0)
         log_warn("pod's end not noted", "pod=%s/%s why=\"%s\"", p->ns, p->name, err.msg);
 }

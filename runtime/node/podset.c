@@ -138,7 +138,8 @@ static void adopt(struct podset *s, const char *uid)
     }
     if (str_eq(object_uid(r.object), uid)) {
         p = pod_new(s->self, &(struct pod_new_opts){
-            .object = r.object, .start_us = r.start_us, .final = r.final, .adopted = true });
+            .object = r.object, .start_us = r.start_us, .final = r.final, .attempts = r.attempts,
+            .adopted = true });
         map_put(s->pods, p->uid, p);
         log_info("pod found again", "pod=%s/%s uid=%s", p->ns, p->name, p->uid);
     }

@@ -162,6 +162,8 @@ static int on_create(struct request *r, struct err *err)
 
 static int on_start(struct request *r, struct err *err)
 {
+    if (r->c->going && r->c->info.state > SHIM_CREATED)
+        return DONE_NOW;                     /* for a former node role: the record says the rest */
     return shim_container_start(r->c, r->seq, err) < 0 ? -1 : DONE_LATER;
 }
 

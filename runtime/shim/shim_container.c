@@ -337,6 +337,10 @@ int shim_container_create(struct shim_self *s, struct imsg *m, const struct json
 
 int shim_container_start(struct shim_box_container *c, uint32_t seq, struct err *err)
 {
+    if (c->going && c->info.state == SHIM_CREATED && !c->dead) {
+        c->start_seq = seq;                  /* a former node role let it go: its answer comes */
+        return 0;
+    }
     if (c->create_seq || c->going || c->info.state != SHIM_CREATED || c->dead)
         return err_set(err, ERR_CONFLICT, "container %s cannot be started now", c->info.id);
     if (oci_go(&c->proc, err) < 0)

@@ -152,7 +152,7 @@ class Stream(threading.Thread):
         starts, ends = book.count("s"), book.count("e")
         self.starts += starts
         end = c["state"].get("terminated")
-        if not end and uid in self.cut:              # its init container was
+        if not end and not self.untouched(uid):      # its init container was
             return None
         if not end:
             return self.complain(name, uid, f"phase {pod['status']['phase']} without an end: {c}")

@@ -198,3 +198,23 @@ TEST(a_dead_shim_is_noticed)
     EXPECT_OK(shim_state_clean(s->opts.dir, &s->err), &s->err);
     scene_end(s);
 }
+
+/* Who let it go died before the answer; the next node role asks again and hears that it runs. */
+TEST(started_by_a_former_owner)
+{
+    struct scene *s = scene_make();
+    struct shim_create c = scene_create(s, "c1", "wait");
+    struct shim_events ev = events(s);
+
+    scene_start(s);
+    DO(s, driver()->create_container(s->shim, &c, on_done, s));
+    driver()->start_container(s->shim, "c1", on_done, s);
+    driver()->free(s->shim);
+    s->ready = false;
+    EXPECT_OK(driver()->adopt(NULL, &s->shim, s->loop, s->opts.dir, &ev, &s->err), &s->err);
+    UNTIL(s, s->ready);
+    DO(s, driver()->start_container(s->shim, "c1", on_done, s));
+    UNTIL(s, scene_seen(s, "c1")->state == SHIM_RUNNING);
+    scene_stop(s);
+    scene_end(s);
+}

@@ -247,6 +247,28 @@ TEST(init_containers_of_a_new_sandbox)
     pod_box_deinit(&b);
 }
 
+/* Neither the new sandbox nor the API knows of the former run: the record does. */
+TEST(runs_of_a_former_sandbox_count)
+{
+    struct pod_box b;
+
+    pod_box_init(&b);
+    pod_box_pod(&b, "p", ONE);
+    fake_client_fail(b.f, CLIENT_PATCH_STRATEGIC, kind_pod(), 20, 500);
+    settle(&b);
+    EXPECT_EQ(fake_shims_runs(b.shims, "web"), 1);
+    fake_shims_lose_all(b.shims);
+    for (int i = 0; fake_shims_alive(b.shims) == 0 && i < STEPS; i++)
+        loop_step(b.loop, 0);
+    EXPECT_EQ(fake_shims_runs(b.shims, "web"), 1);
+    pod_box_crash(&b);
+    settle(&b);
+    pod_box_pass(&b, 30000);
+    EXPECT_EQ(fake_shims_runs(b.shims, "web"), 2);
+    EXPECT_EQ(pod_box_status(&b, "p", 0)->restart_count, 1);
+    pod_box_deinit(&b);
+}
+
 /* What the shim knew went with it; the record says which run it was, so that its log is found. */
 TEST(an_ended_pod_keeps_its_runs)
 {
