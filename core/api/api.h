@@ -93,7 +93,7 @@ void api_ready(struct api *api);
 /* From now on /readyz fails: send no more requests here. */
 void api_stopping(struct api *api);
 
-/* Other facts from now on; on the loop. */
+/* Other facts from now on, but the node's name; on the loop. */
 void api_join_set(struct api *api, const struct api_join *join);
 
 /* Another identity towards nodes, for connections to come; on the loop. */

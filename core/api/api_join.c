@@ -16,25 +16,28 @@
 #define SECRET_TYPE "bootstrap.kubernetes.io/token"
 #define SERVER_TOKEN_PREFIX "server:"
 
-static void facts_deinit(struct api_join_facts *f)
+static void forget(struct api_join_facts *f)
 {
     mem_free(f->ca);
     mem_free(f->config);
     mem_free(f->token_hash);
-    mem_free(f->node_name);
 }
 
+/* Jobs read the node's name, so it stays as it was set first; the rest is the loop's. */
 void api_join_set(struct api *api, const struct api_join *join)
 {
     struct api_join_facts *f = api->join;
 
     if (!join)
         return;
-    if (!f)
+    if (!f) {
         f = api->join = NEW(struct api_join_facts);
-    facts_deinit(f);
-    *f = (struct api_join_facts){ mem_strdup(join->ca_pem), mem_strdup(join->config),
-                                  mem_strdup(join->token_hash), mem_strdup(join->node_name) };
+        f->node_name = mem_strdup(join->node_name);
+    }
+    forget(f);
+    f->ca = mem_strdup(join->ca_pem);
+    f->config = mem_strdup(join->config);
+    f->token_hash = mem_strdup(join->token_hash);
 }
 
 void api_join_free(struct api *api)
@@ -43,7 +46,8 @@ void api_join_free(struct api *api)
 
     if (!f)
         return;
-    facts_deinit(f);
+    forget(f);
+    mem_free(f->node_name);
     api->join = mem_free(f);
 }
 
