@@ -239,8 +239,9 @@ void client_slice_disk_touch(struct client_slice *c, struct client_slice_kept *k
     }
     if (k->due_ms || !slice_file_is_dirty(k->file))
         return;
-    k->due_ms = loop_now_ms(c->base.loop) +
-                (k->wide ? CLIENT_SLICE_SETTLE_WIDE_MS : CLIENT_SLICE_SETTLE_MS);
+    k->due_ms = loop_now_ms(c->base.loop) + CLIENT_SLICE_SETTLE_MS;
+    if (k->wide && slice_file_is_written(k->file))       /* a first list is worth it at once */
+        k->due_ms += CLIENT_SLICE_SETTLE_WIDE_MS - CLIENT_SLICE_SETTLE_MS;
     plan(c);
 }
 

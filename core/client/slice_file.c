@@ -251,6 +251,7 @@ struct slice_file *slice_file_free(struct slice_file *f)
 }
 
 bool slice_file_is_known(const struct slice_file *f) { return f->known || f->whole; }
+bool slice_file_is_written(const struct slice_file *f) { return f->known; }
 bool slice_file_is_damaged(const struct slice_file *f) { return f->damaged; }
 bool slice_file_is_full(const struct slice_file *f) { return f->full; }
 

@@ -38,6 +38,7 @@ int slice_file_open(struct slice_file **out, const struct slice_file_opts *o, st
 struct slice_file *slice_file_free(struct slice_file *f);        /* no write may run */
 CLEANUP_DEFINE(struct slice_file, slice_file_free)
 bool slice_file_is_known(const struct slice_file *f);    /* a whole map was read or written */
+bool slice_file_is_written(const struct slice_file *f);  /* one is on the disk */
 bool slice_file_is_damaged(const struct slice_file *f);  /* its end was cut off when it was read */
 bool slice_file_is_full(const struct slice_file *f);     /* something was not kept */
 

@@ -102,6 +102,7 @@ check "four web servers run" webs_are 4
 uid=$(k get pods -l app=web -o jsonpath='{.items[0].metadata.uid}')
 victim=$(grep -wFf <(groups_n2 | grep -F "pod$uid" | while read -r g; do cat "$g/cgroup.procs"; done | sort -u) <<< "$before")
 check "one of them is chosen" is "$(wc -w <<< "$victim")" 2
+sleep 6                                  # what the cluster changed last is on the disk by then
 echo "  cut off"
 wire_cut n2
 kill -KILL "${victim% *}"
@@ -137,7 +138,7 @@ check "back: the node is ready" eventually 15 node_is_ready n2
 check "back: the same containers" is "$(webs)" "$cut"
 
 echo "  reboot"
-sleep 6                                  # what the cluster changed last is on the disk by then
+sleep 6
 was=$(ips)
 echo "$work/n2/" > "$work/path"           # in a file: grep would find itself
 pids_n2() {
