@@ -52,9 +52,9 @@ node_is_of_another_boot() { local now; now=$(boot) && [ -n "$now" ] && [ "$now" 
 
 # --- the story
 power_on
-need "the kubeconfig comes out" eventually 120 grep -q "# whole" "$work/guest/out"
+need "the kubeconfig comes out" eventually 240 grep -q "# whole" "$work/guest/out"
 tr -d '\r' < "$work/guest/out" > "$work/guest/kubeconfig"
-need "server is ready" eventually 60 server_is_ready
+need "server is ready" eventually 120 server_is_ready
 need "node is ready" eventually 60 node_is_ready n1
 story=$here/story
 check "apply pod" k apply -f "$story/1-pod.yaml"
@@ -92,8 +92,8 @@ load_begins() { grep -q ^kept "$work/load.log" || { cat "$work/load.log"; return
 boot=none
 for cut in $(seq "$cuts"); do
     inside guest python3 "$here/power_load.py" "$work/guest/kubeconfig" "$work/state" "$cut" > "$work/load.log" 2>&1 & load=$!
-    need "cut $cut: nothing was lost before" eventually 120 load_begins
-    check "cut $cut: pods answer" eventually 60 pods_answer
+    need "cut $cut: nothing was lost before" eventually 260 load_begins
+    check "cut $cut: pods answer" eventually 120 pods_answer
     check "cut $cut: the node is back" eventually 60 node_is_of_another_boot "$boot"
     check "cut $cut: the node is ready" eventually 30 node_is_ready n1
     boot=$(boot)
@@ -114,10 +114,10 @@ rows = [list(map(int, re.findall(r"\d+", l))) for l in open("$work/disk.log")]
 print(sum(r[3] for r in rows))
 P
 check "the disk did lose what was not flushed" [ "$(cat "$work/sums")" -gt 0 ]
-check "after the last cut" eventually 90 server_is_ready
+check "after the last cut" eventually 240 server_is_ready
 inside guest python3 "$here/power_load.py" "$work/guest/kubeconfig" "$work/state" end > "$work/load.log" 2>&1 & load=$!
-check "nothing was lost at the end" eventually 90 load_begins
-check "pods answer at the end" eventually 60 pods_answer
+check "nothing was lost at the end" eventually 260 load_begins
+check "pods answer at the end" eventually 120 pods_answer
 check "10 again" k scale deployment/foo-deployment-1 --replicas=10
 check "10 pods run at the end" k rollout status deployment/foo-deployment-1 --timeout=240s
 power_off

@@ -21,7 +21,7 @@ import urllib.parse
 import yaml
 
 THREADS = 4
-READY_S = 90
+READY_S = 240                               # a guest without KVM on a busy host
 PATH = "/api/v1/namespaces/default/configmaps"
 ABSENT, NOTHING = None, "-"
 
