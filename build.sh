@@ -136,7 +136,7 @@ slim() {
 
 # --- prepare CONFIG: everything make needs to know, in out/obj/NAME/config.mk
 prepare() {
-    local san=$1 cc=${CC:-} deps root lib opt link kind rt='' strip
+    local san=$1 cc=${CC:-} deps root lib opt cold link kind rt='' strip
     config=$arch${san:+-$san}${debug:+-debug}
     deps=${INRO_DEPS_DIR:-out/deps}
     root=$(packaging/deps.sh --arch "$arch" --dir "$deps" ${san:+--asan})
@@ -149,6 +149,8 @@ prepare() {
     opt="-O2 -fno-asynchronous-unwind-tables -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2"
     [ $arch != amd64 ] || opt+=" -fcf-protection"
     [ $arch != arm64 ] || opt+=" -mbranch-protection=standard"
+    cold=-Os
+    [ -z "$debug$san" ] || cold=''
     [ -z "$debug" ] || opt="-Og"
     case $san in
         asan) opt="-O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined"
@@ -180,6 +182,7 @@ prepare() {
     cat > "out/obj/$config/config.mk.new" <<M
 CC := $cc
 OPT := $opt
+COLD := $cold
 INCLUDE := -nostdinc -isystem $(${cc#ccache } -print-file-name=include) \\
     -isystem $root/usr/include/$triplet -isystem $root/usr/include \\
     -isystem $root/usr/include/lua5.4 -isystem $root/src/yyjson/src -I. -I out -I out/gen
