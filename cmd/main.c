@@ -9,6 +9,7 @@
 #include "core/base/str.h"
 #include "net/pod/pod_net.h"
 #include "runtime/image/image.h"
+#include "runtime/node/node.h"
 #include "runtime/shim/shim.h"
 
 struct command {
@@ -37,6 +38,7 @@ static const struct command commands[] = {
     { KEEP_VERB, keep_main, NULL },
     { "pull", image_child_pull, NULL },
     { "unpack", image_child_unpack, NULL },
+    { NODE_PROBE_VERB, node_probe_main, NULL },
     { POD_NET_VERB, pod_net_verb_main, NULL },
 };
 

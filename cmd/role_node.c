@@ -105,7 +105,7 @@ static int start_node(struct node_role *n, struct err *err)
         .labels = c->node_label.v, .taints = c->node_taint.v,
         .cert_pem = role_pem(r, ROLE_CERT), .key_pem = role_pem(r, ROLE_KEY),
         .client_ca_pem = role_pem(r, ROLE_CLIENT_CA), .applets = n->applets,
-        .more = { metrics, n },
+        .more = { metrics, n }, .probes_apart = true,
         .pods_max = (unsigned)args.max_pods, .heartbeat_ms = args.heartbeat_ms,
         .image_exe = image_exe(),
     };

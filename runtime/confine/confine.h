@@ -27,11 +27,12 @@
 #include "core/base/err.h"
 
 #define CONFINE_UID 64210                /* and the next ones: of roles, unless they have names */
-#define CONFINE_MEMORY_BYTES (1ull << 30)    /* of children that read images */
+#define CONFINE_MEMORY_BYTES (1ull << 30)    /* of children */
 
 enum confine_role {
     CONFINE_CONTROL, CONFINE_NODE, CONFINE_DNS,
     CONFINE_JOIN,                        /* asks a server for certificates */
+    CONFINE_PROBE,                       /* talks to pods */
     CONFINE_PULL,                        /* talks to registries */
     CONFINE_UNPACK,                      /* makes a tree from a layer */
     CONFINE_LIST,                        /* reads one archive, given as a descriptor */

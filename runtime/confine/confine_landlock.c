@@ -24,6 +24,7 @@ static const uint64_t added[] = {
 static const uint64_t accesses[] = {
     [CONFINE_READ] = FS(READ_FILE) | FS(READ_DIR),
     [CONFINE_READ_FILE] = FS(READ_FILE),
+    [CONFINE_READ_REPLACED] = FS(READ_FILE),
     [CONFINE_WRITE] = FS(READ_FILE) | FS(READ_DIR) | FS(WRITE_FILE) | FS(TRUNCATE) |
                       FS(MAKE_REG) | FS(REMOVE_FILE),
     [CONFINE_ANY] = ~(uint64_t)(FS(EXECUTE) | FS(IOCTL_DEV)),
@@ -138,8 +139,8 @@ static int allow_paths(int rules, const struct confine_row *row, const struct co
 
         if (!path)
             continue;
-        r = p->place == CONFINE_RESOLV ? allow_replaced(rules, path, p->access, err)
-                                       : allow_path(rules, path, p->access, err);
+        r = p->access == CONFINE_READ_REPLACED ? allow_replaced(rules, path, p->access, err)
+                                               : allow_path(rules, path, p->access, err);
         if (r < 0)
             return -1;
     }

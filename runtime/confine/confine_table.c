@@ -34,9 +34,9 @@ const struct confine_row confine_rows[CONFINE_ROLE_MAX] = {
     },
     /* Root, as mounts, links and rules need it, and whoever starts privileged containers has all
      * rights already: a filter here would be theirs too. What protects it is what it does not
-     * hear: strangers' bytes end in its children and in control. It connects to the API and, for
-     * probes and streams, to its pods; that is by its code, not by the kernel. Rights that it
-     * never uses are given up, which its children get back as they execute. */
+     * hear: strangers' bytes end in its children and in control. It connects to the API alone, and
+     * control connects to it; that is by its code, not by the kernel. Rights that it never uses
+     * are given up, which its children get back as they execute. */
     [CONFINE_NODE] = {
         .name = "node", .lives = true, .connect = CONFINE_CONNECT_ANY,
         .caps = BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) |
@@ -51,7 +51,17 @@ const struct confine_row confine_rows[CONFINE_ROLE_MAX] = {
         .lives = true,
         .groups = CONFINE_BASIC | CONFINE_LOOP | CONFINE_PARENT | CONFINE_NET | CONFINE_FILES,
         .connect = CONFINE_CONNECT_PORTS, .ports = { DNS_PORT }, .api = true,
-        .paths = { { CONFINE_RESOLV, CONFINE_READ_FILE }, { CONFINE_HOSTS, CONFINE_READ_FILE } },
+        .paths = { { CONFINE_RESOLV, CONFINE_READ_REPLACED },
+                   { CONFINE_HOSTS, CONFINE_READ_FILE } },
+    },
+    /* Answers of pods to probes and hooks, which a pod's spec may send anywhere. */
+    [CONFINE_PROBE] = {
+        .name = "probe", .user = "inro-probe", .uid = CONFINE_UID + 5, .filtered = true,
+        .memory_bytes = CONFINE_MEMORY_BYTES,
+        .groups = CONFINE_BASIC | CONFINE_LOOP | CONFINE_PARENT | CONFINE_NET | CONFINE_FILES,
+        .connect = CONFINE_CONNECT_ANY,
+        .paths = { { CONFINE_RESOLV, CONFINE_READ_REPLACED },
+                   { CONFINE_HOSTS, CONFINE_READ_FILE } },
     },
     /* Bytes of a server that is not trusted yet. Keeps nothing: its parent does. */
     [CONFINE_JOIN] = {

@@ -29,7 +29,9 @@ enum confine_root {
 
 enum confine_access {
     CONFINE_READ = 1,                    /* files and lists of them */
-    CONFINE_READ_FILE,                   /* files whose names are known */
+    CONFINE_READ_FILE,                   /* this file, or files below whose names are known */
+    CONFINE_READ_REPLACED,               /* this file, also when another takes its name: all files
+                                          * of its folder */
     CONFINE_WRITE,                       /* plain files there, read, written, made and removed */
     CONFINE_ANY,                         /* everything but to run programs */
 };

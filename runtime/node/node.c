@@ -24,6 +24,7 @@
 #include "runtime/node/node_serve.h"
 #include "runtime/node/node_sweep.h"
 #include "runtime/node/podset.h"
+#include "runtime/node/prober.h"
 #include "runtime/shim/shim_box.h"
 
 #define CIDR_WAIT_MS 3000                /* then the first of the cluster's is ours */
@@ -386,6 +387,8 @@ int node_new(struct node **out, struct loop *l, struct client *c, struct job_poo
         node_free(n);
         return -1;
     }
+    if (opts->probes_apart)
+        n->self.prober = prober_new(l, NULL);
     n->self.cgroup = n->cgroup;
     n->self.cgroup_text = n->cgroup_text.p;
     n->self.box_exe = n->own_shims ? n->box_exe : NULL;
@@ -433,6 +436,7 @@ struct node *node_free(struct node *n)
     s->on_pods_synced = NULL;
     s->serve = node_serve_free(s->serve);
     s->pods = podset_free(s->pods);
+    s->prober = prober_free(s->prober);
     n->ports = node_ports_free(n->ports);
     n->peers = node_peers_free(n->peers);
     s->node_object = node_object_free(s->node_object);

@@ -22,6 +22,7 @@
 #include "runtime/shim/shim_client.h"
 
 #define NODE_PORT 10250
+#define NODE_PROBE_VERB "probe"          /* hidden: node_probe_main */
 #define NODE_PODS_MAX 110
 #define NODE_LEASE_MS 10000
 
@@ -51,6 +52,7 @@ struct node_opts {
     const char *image_exe;               /* the binary in it; NULL: our own */
     struct node_more more;
     const struct shim_driver *shims;     /* NULL: shim_client_driver() */
+    bool probes_apart;                   /* a child without rights connects to pods */
 };
 
 /* Adopts what runs already. Texts are copied. */
@@ -74,5 +76,8 @@ void node_stop_pods(struct node *n, int64_t grace_ms, void (*done)(void *ctx), v
  * namespaces, links, nft tables, files below run_dir. Blocking; uses name, run_dir, data_dir and
  * cgroup_root only. May be repeated. */
 int node_cleanup(const struct node_opts *opts, struct err *err);
+
+/* The child that connects to pods. */
+int node_probe_main(int argc, char **argv);
 
 #endif

@@ -10,6 +10,7 @@
 
 /* A running container, as probes, hooks and streams need it. Borrowed by them until they are freed:
  * free them before the shim's handle goes or the container ends. */
+struct prober;
 struct node_exec_target {
     struct loop *loop;
     const struct shim_driver *shims;
@@ -17,6 +18,7 @@ struct node_exec_target {
     const char *container_id;
     const char *pod_ip;                          /* "" when it has none yet */
     const char *host_ip;                         /* of the node */
+    struct prober *prober;                       /* NULL: connections are made right here */
     /* Fills a plan for one more process there: the container's env, cwd, user, groups, caps,
      * seccomp ... */
     int (*plan)(void *ctx, struct arena *a, struct oci_plan *out, struct err *err);

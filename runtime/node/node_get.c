@@ -7,6 +7,7 @@
 
 #include "core/base/vec.h"
 #include "core/http/http.h"
+#include "runtime/node/prober.h"
 
 #define REDIRECTS_MAX 10
 #define USER_AGENT "kube-probe/1.36"
@@ -15,6 +16,7 @@ struct node_get {
     struct loop *loop;
     struct http_client *client;
     struct http_call *call;
+    struct prober_call *apart;           /* all of it happens there */
     char *url, *host;                    /* of the current request, of the first */
     VEC(struct http_field) fields;       /* texts are the caller's view: valid while it runs */
     int64_t deadline_ms;
@@ -33,6 +35,7 @@ static void get_free(struct node_get *g)
     loop_timer_del(&g->next);
     if (g->call)
         http_call_cancel(g->call);
+    prober_cancel(g->apart);
     http_client_free(g->client);
     buf_deinit(&g->body);
     vec_deinit(&g->fields);
@@ -202,7 +205,28 @@ static void add_fields(struct node_get *g, const struct http_get_action_view *wh
     vec_push(&g->fields, ((struct http_field){ "Connection", "close" }));
 }
 
-struct node_get *node_get_start(const struct node_exec_target *t, const struct node_get_opts *o)
+static void on_apart(void *ctx, const struct prober_answer *a)
+{
+    struct node_get *g = ctx;
+
+    g->apart = NULL;
+    g->done(g->ctx, &a->get);
+    get_free(g);
+}
+
+static struct node_get *start_apart(const struct node_exec_target *t,
+                                    const struct node_get_opts *o)
+{
+    struct prober_ask ask = { .get = o->what, .host = t->pod_ip ? t->pod_ip : "", .port = o->port,
+                              .timeout_ms = o->timeout_ms };
+    struct node_get *g = NEW(struct node_get);
+
+    *g = (struct node_get){ .loop = t->loop, .done = o->done, .ctx = o->ctx };
+    g->apart = prober_call(t->prober, &ask, on_apart, g);
+    return g;
+}
+
+static struct node_get *start_here(const struct node_exec_target *t, const struct node_get_opts *o)
 {
     struct node_get *g = NEW(struct node_get);
     struct http_client_opts client = { .user_agent = USER_AGENT, .insecure = true,
@@ -221,6 +245,11 @@ struct node_get *node_get_start(const struct node_exec_target *t, const struct n
     else
         start(g);
     return g;
+}
+
+struct node_get *node_get_start(const struct node_exec_target *t, const struct node_get_opts *o)
+{
+    return t->prober ? start_apart(t, o) : start_here(t, o);
 }
 
 void node_get_cancel(struct node_get *g)

@@ -1,7 +1,8 @@
 /* runtime/node/node_get.h -- one httpGet of a probe or a hook. Private to probes and hooks.
  *
  * Redirects are followed to the same host only, at most 10; another host's stay unvisited and the
- * answer is the redirect itself. Certificates are not checked. Loop only.
+ * answer is the redirect itself. Certificates are not checked. With a prober in the target it
+ * happens there. Loop only.
  */
 #ifndef RUNTIME_NODE_NODE_GET_H
 #define RUNTIME_NODE_NODE_GET_H
@@ -15,6 +16,7 @@ struct node_get;
 
 struct node_get_result {
     const struct err *err;               /* no answer: Go's words; else NULL */
+    bool lost;                           /* err, but it says nothing about the pod */
     int status;
     struct slice body;                   /* its first NODE_GET_BODY_MAX bytes */
 };

@@ -73,6 +73,7 @@ struct node_object;
 struct node_ref_cache;
 struct node_serve;
 struct podset;
+struct prober;
 
 /* What is counted as it happens (node_metric.c). */
 struct node_figures {
@@ -86,6 +87,7 @@ struct node_self {
     const struct env *clock;
     struct client *client;
     struct job_pool *jobs;
+    struct prober *prober;               /* probes and hooks connect there; NULL: here */
     const struct shim_driver *shims;
     const struct node_kernel *kernel;
     const struct node_conf *conf;

@@ -28,7 +28,7 @@ bool pod_target(struct pod_container *c, struct node_exec_target *out)
     *out = (struct node_exec_target){
         .loop = p->self->loop, .shims = p->self->shims, .shim = p->shim,
         .container_id = c->now.id, .pod_ip = pod_ip(p), .host_ip = p->self->conf->ip,
-        .plan = exec_plan, .ctx = c };
+        .prober = p->self->prober, .plan = exec_plan, .ctx = c };
     return true;
 }
 

@@ -2,6 +2,7 @@
 #include "runtime/node/probe_run.h"
 
 #include "runtime/node/node_get.h"
+#include "runtime/node/prober.h"
 
 struct probe_run {
     struct loop *loop;
@@ -10,6 +11,7 @@ struct probe_run {
     struct node_exec *exec;
     struct node_get *get;
     struct probe_socket *socket;
+    struct prober_call *apart;           /* instead of socket */
     enum probe_result result;
     char *message;
     struct loop_timer tell;              /* what failed before it began */
@@ -23,6 +25,7 @@ static void run_free(struct probe_run *r)
     node_exec_cancel(r->exec);
     node_get_cancel(r->get);
     probe_socket_cancel(r->socket);
+    prober_cancel(r->apart);
     mem_free(r->message);
     mem_free(r);
 }
@@ -32,6 +35,7 @@ static void end(struct probe_run *r, enum probe_result result, const char *messa
     r->exec = NULL;
     r->get = NULL;
     r->socket = NULL;
+    r->apart = NULL;
     r->done(r->ctx, result, message);
     run_free(r);
 }
@@ -85,7 +89,7 @@ static void on_get(void *ctx, const struct node_get_result *g)
 
     buf_utf8(&body, g->body.p, g->body.len);
     if (g->err)
-        end(r, PROBE_FAILURE, g->err->msg);
+        end(r, g->lost ? PROBE_ERROR : PROBE_FAILURE, g->err->msg);
     else if (g->status >= 300 && g->status < 400)
         end(r, PROBE_WARNING, arena_printf(a, "Probe terminated redirects, Response body: %s",
                                            body.p ? body.p : ""));
@@ -98,6 +102,23 @@ static void on_get(void *ctx, const struct node_get_result *g)
 static void on_socket(void *ctx, enum probe_result result, const char *message)
 {
     end(ctx, result, message);
+}
+
+static void on_apart(void *ctx, const struct prober_answer *a)
+{
+    end(ctx, a->result, a->message);
+}
+
+static void start_socket(struct probe_run *r, const struct node_exec_target *t,
+                         const struct probe_socket_opts *o)
+{
+    struct prober_ask ask = { .host = o->host, .port = o->port, .service = o->service,
+                              .timeout_ms = o->timeout_ms };
+
+    if (t->prober)
+        r->apart = prober_call(t->prober, &ask, on_apart, r);
+    else
+        r->socket = probe_socket_start(t->loop, o);
 }
 
 static int start(struct probe_run *r, const struct node_exec_target *t,
@@ -124,11 +145,11 @@ static int start(struct probe_run *r, const struct node_exec_target *t,
             return -1;
         if (!str_empty(w->tcp_socket->host))
             so.host = w->tcp_socket->host;
-        r->socket = probe_socket_start(t->loop, &so);
+        start_socket(r, t, &so);
     } else if (w->grpc) {
         so.port = (uint16_t)w->grpc->port;
         so.service = w->grpc->service ? w->grpc->service : "";
-        r->socket = probe_socket_start(t->loop, &so);
+        start_socket(r, t, &so);
     } else {
         return err_set(err, ERR_INVALID, "missing probe handler for container %s", c->name);
     }

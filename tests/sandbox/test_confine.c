@@ -8,8 +8,10 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/io_uring.h>
 #include <linux/perf_event.h>
+#include <linux/seccomp.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -50,10 +52,11 @@
 #define DONE 200                         /* exit status: it worked */
 #define BIT(role) (1u << (role))
 #define ASKS (BIT(CONFINE_DNS) | BIT(CONFINE_JOIN))       /* the API, and name servers */
-#define PLAIN (BIT(CONFINE_CONTROL) | ASKS | BIT(CONFINE_PULL) | BIT(CONFINE_LIST))
+#define ANYWHERE (BIT(CONFINE_PULL) | BIT(CONFINE_PROBE))
+#define PLAIN (BIT(CONFINE_CONTROL) | ASKS | ANYWHERE | BIT(CONFINE_LIST))
 #define UNPACKS BIT(CONFINE_UNPACK)
 #define ALL (PLAIN | UNPACKS)
-#define NO_ANY_PORT (ALL & ~BIT(CONFINE_PULL))
+#define NO_ANY_PORT (ALL & ~ANYWHERE)
 
 struct world {
     char top[200], store[256], plugins[256], resolv[256], tree[256], outside[256];
@@ -485,8 +488,8 @@ static const struct attempt allowed[] = {
     TRY(BIT(CONFINE_CONTROL), read_plugin), TRY(BIT(CONFINE_CONTROL), new_thread),
     TRY(BIT(CONFINE_CONTROL), dial_node), TRY(BIT(CONFINE_CONTROL), pair_sockets),
     TRY(ASKS, dial_api),
-    TRY(ASKS, dial_dns), TRY(ASKS | BIT(CONFINE_PULL), udp_socket),
-    TRY(ASKS | BIT(CONFINE_PULL), read_resolv), TRY(BIT(CONFINE_PULL), dial_foreign),
+    TRY(ASKS, dial_dns), TRY(ASKS | ANYWHERE, udp_socket),
+    TRY(ASKS | ANYWHERE, read_resolv), TRY(ANYWHERE, dial_foreign),
     TRY(UNPACKS, tree_files), TRY(UNPACKS, dead_device),
 };
 
@@ -534,6 +537,7 @@ static void try_forbidden(enum confine_role role)
 TEST(control_is_refused) { try_forbidden(CONFINE_CONTROL); }
 TEST(dns_is_refused) { try_forbidden(CONFINE_DNS); }
 TEST(join_is_refused) { try_forbidden(CONFINE_JOIN); }
+TEST(probe_is_refused) { try_forbidden(CONFINE_PROBE); }
 TEST(pull_is_refused) { try_forbidden(CONFINE_PULL); }
 TEST(unpack_is_refused) { try_forbidden(CONFINE_UNPACK); }
 TEST(list_is_refused) { try_forbidden(CONFINE_LIST); }
@@ -648,8 +652,63 @@ TEST(proc_shows_it)
     status_of(CONFINE_CONTROL, "0000000000000000");
     status_of(CONFINE_DNS, "0000000000000000");
     status_of(CONFINE_PULL, "0000000000000000");
+    status_of(CONFINE_PROBE, "0000000000000000");
     status_of(CONFINE_LIST, "0000000000000000");
     status_of(CONFINE_UNPACK, "000000008800001b");
+}
+
+/* --- kernels that lack something */
+
+static long lacking;                     /* the system call that "does not exist" */
+
+static void lack(long nr)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nr, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { ARRAY_LEN(code), code };
+
+    EXPECT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+/* Runs with what there is: the role, its first thread's attempt. */
+static int outcome_lacking(int (*try)(void))
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        lack(lacking);
+        if (confine(CONFINE_DNS, NULL) < 0)
+            _exit(1);
+        errno = 0;
+        _exit(try() < 0 ? errno : DONE);
+    }
+    EXPECT(waitpid(pid, &status, 0) == pid);
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+TEST(without_landlock_the_rest_holds)
+{
+    make_world();
+    lacking = SYS_landlock_create_ruleset;
+    EXPECT_EQ(outcome_lacking(read_secret), DONE);       /* a file that everybody may read */
+    EXPECT_EQ(outcome_lacking(unix_socket), EPERM);
+    EXPECT_EQ(outcome_lacking(do_keyctl), 128 + SIGSYS);
+    EXPECT_EQ(outcome_lacking(read_resolv), DONE);
+}
+
+TEST(without_seccomp_the_rest_holds)
+{
+    make_world();
+    lacking = SYS_seccomp;
+    EXPECT_EQ(outcome_lacking(read_secret), EACCES);
+    EXPECT_EQ(outcome_lacking(dial_foreign), EACCES);
+    EXPECT_EQ(outcome_lacking(be_root), EPERM);
+    EXPECT_EQ(outcome_lacking(read_resolv), DONE);
 }
 
 /* --- threads, and who hears of it */

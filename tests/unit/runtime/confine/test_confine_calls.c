@@ -34,6 +34,7 @@ static uint32_t ask_arch(enum confine_role role, uint32_t arch, long nr, const u
     ask_arch((role), FAKE_BPF_NATIVE, (nr), (const uint64_t[4]){ __VA_ARGS__ })
 
 static const enum confine_role filtered[] = { CONFINE_CONTROL, CONFINE_DNS, CONFINE_JOIN,
+                                              CONFINE_PROBE,
                                               CONFINE_PULL, CONFINE_UNPACK, CONFINE_LIST };
 
 static void each_name(const char *names, void (*see)(const char *name))
