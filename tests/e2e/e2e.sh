@@ -12,16 +12,32 @@ e2e_scenarios() {
     done
 }
 
+# e2e_one NAME: its output is shown as a whole, when it ends
+e2e_one() {
+    local start=$SECONDS status=0 text
+    text=$(INRO_BIN=$PWD/$inro bash "tests/e2e/$1.test.sh" 2>&1) || status=1
+    printf -- '-- %s: %d s\n%s\n' "$1" $((SECONDS - start)) "$text"
+    return $status
+}
+
+# e2e_reap: waits for one of e2e_running
+e2e_reap() {
+    local pid status=0 p rest=()
+    wait -n -p pid "${e2e_running[@]}" || status=1
+    for p in "${e2e_running[@]}"; do [ "$p" = "$pid" ] || rest+=("$p"); done
+    e2e_running=("${rest[@]}")
+    return $status
+}
+
+# Two at a time, as most of them wait most of the time.
 e2e_layer() {
-    local name start status=0 p f
-    p=0 f=0
+    local name status=0 e2e_running=()
     tests/e2e/tools.sh && tests/e2e/images.sh || { echo "e2e: no tools"; return 1; }
     for name in $(e2e_scenarios "${1:-}"); do
-        start=$SECONDS
-        echo "-- $name"
-        INRO_BIN=$PWD/$inro bash "tests/e2e/$name.test.sh" || status=1
-        echo "-- $name: $((SECONDS - start)) s"
+        [ ${#e2e_running[@]} -lt 2 ] || e2e_reap || status=1
+        e2e_one "$name" & e2e_running+=($!)
     done
+    while [ ${#e2e_running[@]} -gt 0 ]; do e2e_reap || status=1; done
     return $status
 }
 
