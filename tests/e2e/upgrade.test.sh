@@ -110,10 +110,10 @@ wait $c1 $c2 $c3 $c4
 got() { python3 -c "import json; v = json.loads(open('$work/$1').read().strip().split('\n')[-1]); print($2)"; }
 for f in conns1 conns2; do
     check "$f: none failed or closed" is "$(got $f 'v["connections"], v["failed"]')" "100 []"
-    check "$f: traffic went through" [ "$(got $f 'v["answers"]')" -gt 1000 ]
+    check "$f: traffic went through" [ "$(got $f 'v["answers"]')" -gt 400 ]
 done
 check "no new connection failed" is "$(got client.json 'v["failed"]')" 0
-check "new connections were made" [ "$(got client.json 'v["asked"]')" -gt 500 ]
+check "new connections were made" [ "$(got client.json 'v["asked"]')" -gt 100 ]
 echo "  connections: $(got conns1 'v["answers"]') and $(got conns2 'v["answers"]') answers; new ones: $(got client.json 'v["asked"]')"
 echo "  names: $(cat "$work/dns.json")"
 check "no name was refused or left unanswered" is "$(got dns.json 'v["refused"] + v["unanswered"]')" 0
