@@ -30,6 +30,11 @@
 #define CONFINE_SANITIZED 0
 #endif
 
+static bool is_relaxed(const struct confine_opts *o)
+{
+    return CONFINE_SANITIZED && !o->sanitized_too;
+}
+
 /* --- users */
 
 static unsigned named_uid(const char *name)
@@ -141,9 +146,9 @@ static int change_root(const struct confine_row *row, int *root, struct err *err
 }
 
 /* The leak checker of a sanitizer reads /proc, which a role that lives must keep then. */
-static bool changes_root(const struct confine_row *row)
+static bool changes_root(const struct confine_row *row, const struct confine_opts *o)
 {
-    return row->root != CONFINE_ROOT_KEPT && geteuid() == 0 && !(CONFINE_SANITIZED && row->lives);
+    return row->root != CONFINE_ROOT_KEPT && geteuid() == 0 && !(is_relaxed(o) && row->lives);
 }
 
 /* --- all of it */
@@ -183,7 +188,7 @@ static int confine(const struct confine_row *row, const struct confine_opts *o, 
                    struct err *err)
 {
     uid_t uid = confine_uid(o->role);    /* while there is an /etc */
-    bool change = changes_root(row);
+    bool change = changes_root(row, o);
 
     if (change && change_root(row, o->root, err) < 0)
         return -1;
@@ -191,7 +196,7 @@ static int confine(const struct confine_row *row, const struct confine_opts *o, 
         return -1;
     if (drop_rights(row, uid, err) < 0 || confine_landlock_enter(rules, err) < 0)
         return -1;
-    if (!CONFINE_SANITIZED && confine_calls_install(row, o->refusals, err) < 0)
+    if (!is_relaxed(o) && confine_calls_install(row, o->refusals, err) < 0)
         return -1;
     return change;
 }
@@ -207,7 +212,7 @@ int confine_apply(const struct confine_opts *o, struct err *err)
         *o->refusals = -1;
     if (!row->filtered)
         return keep_caps(row->caps, err);
-    if (!CONFINE_SANITIZED && confine_landlock_open(&rules, row, o, err) < 0)
+    if (!is_relaxed(o) && confine_landlock_open(&rules, row, o, err) < 0)
         return err_wrap(err, "confine %s", row->name);
     changed = confine(row, o, rules, err);
     return changed < 0 ? err_wrap(err, "confine %s", row->name) : changed;

@@ -60,6 +60,8 @@ struct confine_opts {
     /* Not NULL: out, a descriptor for confine_refusal_read() in another process; -1 where the
      * kernel has none to give (before 5.0, or a supervisor above us has it). */
     int *refusals;
+    bool sanitized_too;                  /* tests: the whole row under a sanitizer, too, whose leak
+                                          * checker it stops */
 };
 
 /* 1 when "/" has changed, 0 when not. */
