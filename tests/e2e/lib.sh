@@ -235,7 +235,7 @@ e2e_cleanup() {
 # node_kill NODE: all of its processes at once, as when the power goes
 node_kill() {
     local round p
-    disown "$(server_pid "$1")" 2> /dev/null           # the shell need not tell of it
+    disown "$(server_pid "$1" 2> /dev/null)" 2> /dev/null      # the shell need not tell of it
     for round in 1 2 3; do
         for p in $(cat /sys/fs/cgroup/*/"$cgroup_base-$1"/cgroup.procs /sys/fs/cgroup/"$cgroup_base-$1"/cgroup.procs \
                        $(find /sys/fs/cgroup/*/"$cgroup_base-$1" -name cgroup.procs 2> /dev/null) 2> /dev/null) \
