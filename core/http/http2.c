@@ -305,30 +305,30 @@ static void http2_drains(struct http2 *h)
     }
 }
 
-/* Frames what is ready and sends it; -1: the connection is finished. */
-static int http2_send(struct http2 *h)
+int http2_pump(struct nghttp2_session *session, struct http_io *io)
 {
-    struct http_conn *c = h->conn;
-
     do {
-        while (c->io.out.bytes < HTTP2_OUT_MAX) {
+        while (io->out.bytes < HTTP2_OUT_MAX) {
             const uint8_t *p;
-            nghttp2_ssize n = nghttp2_session_mem_send2(h->session, &p);
+            nghttp2_ssize n = nghttp2_session_mem_send2(session, &p);
 
             if (n < 0)
                 return -1;
             if (n == 0)
                 break;
-            http_queue_add(&c->io.out, p, (size_t)n);
+            http_queue_add(&io->out, p, (size_t)n);
         }
-        if (!c->io.out.bytes)
+        if (!io->out.bytes)
             break;
-        http_io_flush(&c->io);
-    } while (!c->io.out.bytes && !c->io.why);
-    if (!c->io.out.bytes && !nghttp2_session_want_read(h->session) &&
-        !nghttp2_session_want_write(h->session))
-        return -1;
-    return 0;
+        http_io_flush(io);
+    } while (!io->out.bytes && !io->why);
+    return io->out.bytes || nghttp2_session_want_read(session) ||
+           nghttp2_session_want_write(session) ? 0 : -1;
+}
+
+static int http2_send(struct http2 *h)
+{
+    return http2_pump(h->session, &h->conn->io);
 }
 
 static void http2_conn_timer(struct http_conn *c, bool progress)

@@ -89,6 +89,9 @@ void http_io_fail(struct http_io *io, const struct err *why);
 void http_io_kick(struct http_io *io);                             /* on_readable soon */
 /* no more will be sent after the queue */
 void http_io_half_close(struct http_io *io);
+/* http2.c: frames what an HTTP/2 session has ready and sends it; -1: the session is finished. */
+struct nghttp2_session;
+int http2_pump(struct nghttp2_session *session, struct http_io *io);
 /* Moves everything to another owner; `from` is deinitialised. */
 void http_io_move(struct http_io *to, struct http_io *from, const struct http_io_ops *ops);
 

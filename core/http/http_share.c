@@ -9,7 +9,6 @@
 
 #define SHARE_WINDOW (256u << 10)            /* of a stream, for the answer's body */
 #define SHARE_CONN_WINDOW (4u << 20)
-#define SHARE_OUT_MAX (64u << 10)            /* framed ahead of what the socket takes */
 #define SHARE_PER_FIELD 32                   /* counted beside a header's bytes, RFC 9113 6.5.2 */
 
 struct http_share {
@@ -267,36 +266,12 @@ struct http_call *http_share_pop(struct http_link *k)
     return s ? stream_let_go(s) : NULL;
 }
 
-/* Frames what is ready and sends it; -1: the connection is finished. */
-static int share_send(struct http_share *h)
-{
-    struct http_io *io = &h->link->io;
-
-    do {
-        while (io->out.bytes < SHARE_OUT_MAX) {
-            const uint8_t *p;
-            nghttp2_ssize n = nghttp2_session_mem_send2(h->session, &p);
-
-            if (n < 0)
-                return -1;
-            if (n == 0)
-                break;
-            http_queue_add(&io->out, p, (size_t)n);
-        }
-        if (!io->out.bytes)
-            break;
-        http_io_flush(io);
-    } while (!io->out.bytes && !io->why);
-    return nghttp2_session_want_read(h->session) || nghttp2_session_want_write(h->session) ||
-           io->out.bytes ? 0 : -1;
-}
-
 static void share_turn(struct http_link *k)
 {
     struct http_share *h = k->share;
     struct err err = ERR_INIT;
 
-    if (share_send(h) < 0) {
+    if (http2_pump(h->session, &k->io) < 0) {
         err_set(&err, ERR_UNAVAILABLE, "%s: the server ended the connection", k->origin->url.host);
         http_link_break(k, &err);
         return;
@@ -342,7 +317,7 @@ void http_share_readable(struct http_link *k)
                     nghttp2_strerror((int)took));
         if (err.code) {
             if (took < 0)
-                share_send(k->share);        /* a GOAWAY with the reason */
+                http2_pump(k->share->session, &k->io);   /* a GOAWAY with the reason */
             http_link_break(k, &err);
             return;
         }
