@@ -189,6 +189,7 @@ void pod_set_object(struct pod *p, struct object *o)
         p->volumes_stale = true;             /* they may show them */
     set_object(p, o);
     p->gone = false;
+    pod_send_check(p);
     pod_container_sync(p);
     /* With its status: who comes after us starts from what probes had found. */
     if (p->recorded && p->sm.now < POD_GONE && pod_job_record(p, &err) < 0)

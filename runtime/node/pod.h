@@ -150,6 +150,7 @@ struct pod {
     char *sent, *sending;                /* texts of status: acknowledged, on its way */
     bool delete_done;
     int64_t status_again_ms, sent_ms;
+    int64_t sent_rv;                     /* resource version that the acknowledged write gave */
     char *told;                          /* what of the sent status users wait for */
     struct pod_flight *status_flight, *delete_flight;
 };

@@ -77,6 +77,7 @@ void pod_container_run_text(struct pod_run *r, const char *message);
 
 /* --- pod_send.c: the API */
 void pod_send_status(struct pod *p);                     /* when it differs */
+void pod_send_check(struct pod *p);                      /* the object changed: is ours in it? */
 void pod_send_delete(struct pod *p);
 void pod_send_orphan(struct pod *p);
 bool pod_send_is_settled(const struct pod *p);           /* the API has the newest */

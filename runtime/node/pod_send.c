@@ -1,6 +1,9 @@
-/* pod_send.c -- status and final delete, one request of each at a time; the newest status wins. */
+/* pod_send.c -- status and final delete, one request of each at a time; the newest status wins,
+ * also over what others write: a request of a former life of this role may arrive after ours. */
 #include "core/base/log.h"
 #include "core/base/mem.h"
+#include "core/object/codec.h"
+#include "core/object/patch.h"
 #include "runtime/node/pod_self.h"
 #include "runtime/node/pod_status.h"
 #include "runtime/node/pod_status_int.h"
@@ -41,6 +44,8 @@ static void on_status(const struct client_result *r, void *ctx)
     if (client_ok(r)) {
         mem_free(p->sent);
         p->sent = TAKE(p->sending);
+        p->sent_rv = r->object ? object_rv(r->object) : 0;
+        pod_send_check(p);
     } else if (r->code == 404 || r->code == 409) {
         /* Gone, or another pod of this name: the informer will say so. */
         p->sending = mem_free(p->sending);
@@ -129,6 +134,28 @@ void pod_send_status(struct pod *p)
     mem_free(p->told);
     p->told = TAKE(what);
     p->sent_ms = pod_now_ms(p);
+}
+
+/* Whether what we told of the status would leave the API's object as it is. */
+static bool still_says(const struct pod *p)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(ARENA_BYTES);
+    const struct schema_type *type = kind_pod()->type;
+    struct json *there = object_tree(p->object, a), *patch = json_object(a), *status, *raw, *tree;
+
+    if (json_parse(&status, a, p->sent, strlen(p->sent), NULL, NULL) < 0)
+        return true;
+    json_set(a, patch, "status", status);
+    if (patch_strategic(&raw, a, there, patch, type, NULL) < 0 ||
+        codec_canonical(&tree, a, type, raw, NULL, NULL) < 0)
+        return true;
+    return json_equal(tree, there);
+}
+
+void pod_send_check(struct pod *p)
+{
+    if (p->sent && !p->status_flight && object_rv(p->object) > p->sent_rv && !still_says(p))
+        p->sent = mem_free(p->sent);
 }
 
 bool pod_send_is_settled(const struct pod *p)

@@ -30,6 +30,39 @@ TEST(runs_and_goes)
     pod_box_deinit(&b);
 }
 
+/* A request of a former life of the role, held up on its way, arrives after the newest status. */
+TEST(what_a_late_write_undid_is_told_again)
+{
+    struct pod_box b;
+    struct object *late;
+    size_t calls;
+
+    pod_box_init(&b);
+    pod_box_pod(&b, "a", QUICK ONE);
+    pod_box_pass(&b, 2000);
+    EXPECT_STR(pod_box_says(&b, "a"), "Running/True");
+    calls = fake_client_calls(b.f, CLIENT_PATCH_STRATEGIC, kind_pod());
+    /* What others own is theirs. */
+    EXPECT(fake_client_edit(b.f, kind_pod(), "default", "a", "metadata: {labels: {of: others}}\n"
+        "status: {nominatedNodeName: n9}"));
+    pod_box_pass(&b, 5000);
+    EXPECT_EQ(fake_client_calls(b.f, CLIENT_PATCH_STRATEGIC, kind_pod()), calls);
+
+    late = fake_client_edit(b.f, kind_pod(), "default", "a", "status:\n"
+        "  conditions: [{type: Ready, status: 'False'}]\n"
+        "  containerStatuses: [{name: web, restartCount: 7, ready: false, image: app:1, "
+        "imageID: '', state: {terminated: {exitCode: 137}}}]\n");
+    EXPECT(late);
+    EXPECT_STR(pod_box_says(&b, "a"), "Running/False");
+    pod_box_pass(&b, 5000);
+    EXPECT_STR(pod_box_says(&b, "a"), "Running/True");
+    EXPECT_STR(pod_box_state(&b, "a", 0), "running");
+    EXPECT_EQ(pod_box_status(&b, "a", 0)->restart_count, 0);
+    EXPECT_EQ(fake_client_calls(b.f, CLIENT_PATCH_STRATEGIC, kind_pod()), calls + 1);
+    EXPECT_STR(fake_shims_story(b.shims), "start create:web run:web");
+    pod_box_deinit(&b);
+}
+
 /* After a reboot: the run directory is empty, Services still point to the old addresses. */
 TEST(a_former_address_is_taken_again)
 {
