@@ -2,6 +2,7 @@
 #include "runtime/oci/oci.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -193,19 +194,45 @@ static _Noreturn void pause_run(void)
     }
 }
 
-int oci_pause(struct oci_proc *out, const struct oci_pod *pod, const char *cgroup_path, struct err *err)
+static _Noreturn void pause_begin(const struct oci_pod *pod, const char *cgroup_path, int ready)
 {
-    int pidfd = -1;
-    pid_t pid = clone_process(CLONE_NEWPID, -1, &pidfd);
+    struct err err = ERR_INIT;
 
+    if (cgroup_join(pod->cgroup, cgroup_path, false, &err) < 0) {
+        (void)!write(ready, err.msg, strlen(err.msg));
+        _exit(1);
+    }
+    if (write(ready, "", 1) != 1)
+        _exit(1);
+    close_range(0, ~0u, 0);
+    pause_run();
+}
+
+/* Waits until it is in its group: whoever empties the group then finds it there. */
+int oci_pause(struct oci_proc *out, const struct oci_pod *pod, const char *cgroup_path,
+              struct err *err)
+{
+    _cleanup_fd_ int heard = -1, ready = -1;
+    char text[ERR_MSG_BYTES] = "";
+    int fds[2], pidfd = -1;
+    ssize_t n;
+    pid_t pid;
+
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return err_sys(err, "pipe");
+    heard = fds[0];
+    ready = fds[1];
+    pid = clone_process(CLONE_NEWPID, -1, &pidfd);
     if (pid < 0)
         return err_sys(err, "clone");
-    if (pid == 0) {
-        if (cgroup_join(pod->cgroup, cgroup_path, false, NULL) < 0)
-            _exit(1);
-        close_range(0, ~0u, 0);
-        pause_run();
-    }
+    if (pid == 0)
+        pause_begin(pod, cgroup_path, ready);
     *out = (struct oci_proc){ .pid = pid, .pidfd = pidfd, .sync = -1, .pty = -1 };
-    return 0;
+    ready = fd_close(ready);
+    while ((n = read(heard, text, sizeof(text) - 1)) < 0 && errno == EINTR)
+        ;
+    if (n == 1 && !text[0])
+        return 0;
+    oci_proc_deinit(out);
+    return err_set(err, ERR_FAILED, "pause process: %s", text[0] ? text : "ended at once");
 }

@@ -429,6 +429,23 @@ TEST(exec_and_shared_pids)
     scene_end(&s);
 }
 
+TEST(pause_needs_its_group)
+{
+    struct scene s = scene_make((const char *[]){ "wait", NULL });
+    struct oci_proc pause = OCI_PROC_NONE;
+
+    EXPECT_EQ(oci_pause(&pause, &s.pod, "p/none", &s.err), -1);
+    expect_text(s.err.msg, "pause process: ");
+    expect_text(s.err.msg, "p/none");
+    EXPECT_EQ(waitpid(-1, NULL, WNOHANG), -1);      /* it is reaped */
+    err_clear(&s.err);
+    EXPECT_OK(cgroup_make(s.cg, "p/sandbox", NULL, &s.err), &s.err);
+    EXPECT_OK(oci_pause(&pause, &s.pod, "p/sandbox", &s.err), &s.err);
+    EXPECT_EQ(cgroup_count(s.cg, "p/sandbox", &s.err), 1);
+    oci_proc_deinit(&pause);
+    scene_end(&s);
+}
+
 TEST(terminal)
 {
     struct scene s = scene_make((const char *[]){ "tty", NULL });
