@@ -96,24 +96,19 @@ static int take_link(struct fd_walk *w, int link, bool slash)
     return target[0] == '/' ? start_at_root(w) : 0;
 }
 
-/* The mount that a descriptor lies on: two of one file system may be bound. */
-static long mount_of(int fd)
+/* The mount that a descriptor lies on: two of one file system may be bound. -1: not known. Asked
+ * with the size of no handle, which tells the mount alone and needs no /proc. */
+static int mount_of(int fd)
 {
-    _cleanup_buf_ struct buf text = BUF_INIT;
-    char path[64];
-    const char *at;
-    long id;
+    struct file_handle none = { 0 };
+    int id = -1;
 
-    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-    if (fd_read_file(&text, AT_FDCWD, path, 4096, NULL) < 0)
-        return -1;
-    at = text.len ? strstr(text.p, "mnt_id:") : NULL;
-    return at && sscanf(at, "mnt_id: %ld", &id) == 1 ? id : -1;
+    return name_to_handle_at(fd, "", &none, &id, AT_EMPTY_PATH) < 0 && errno == EOVERFLOW ? id : -1;
 }
 
 static int check_mount(const struct fd_walk *w, int fd)
 {
-    long was, is;
+    int was, is;
 
     if (!asks(w, RESOLVE_NO_XDEV))
         return 0;

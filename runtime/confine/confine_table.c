@@ -88,6 +88,7 @@ const struct confine_row confine_rows[CONFINE_ROLE_MAX] = {
         .caps = BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER) | BIT(CAP_FSETID) |
                 BIT(CAP_MKNOD) | BIT(CAP_SETFCAP),
         .groups = CONFINE_BASIC | CONFINE_PARENT | CONFINE_FILES | CONFINE_MAKE,
+        .more = "name_to_handle_at",     /* which mount a file lies on, where openat2 is not */
         .paths = { { CONFINE_TREE, CONFINE_ANY } },
     },
     [CONFINE_LIST] = {

@@ -9,6 +9,7 @@
 #include "core/tls/tls.h"
 
 #define STEP_MS 10
+#define PATIENCE_MS 300000               /* fifty handshakes at once, on an emulated processor */
 
 struct api_peer {
     struct api_box *box;
@@ -102,12 +103,13 @@ static struct slice slice_of_buf(const struct buf *b)
 static int open_ends(struct api_peer *p, const struct material *m, struct err *err)
 {
     static const char *const alpn[] = { "h2", "http/1.1", NULL };
-    struct http_server_opts so = { .on_request = api_on_request, .ctx = p->box->api };
+    struct http_server_opts so = { .on_request = api_on_request, .ctx = p->box->api,
+                                   .handshake_ms = PATIENCE_MS };
     struct tls_ctx_opts to = { .server = true, .want_peer = true, .alpn = alpn,
                                .cert_pem = slice_of_buf(&m->server), .ca_pem = slice_of_buf(&m->ca),
                                .key_pem = slice_of_buf(&m->server_key) };
     struct http_client_opts co = { .base_url = "https://localhost:6443", .dial = dial,
-                                   .dial_ctx = p,
+                                   .dial_ctx = p, .connect_ms = PATIENCE_MS,
                                    .ca_pem = slice_of_buf(&m->ca), .user_agent = "test/1",
                                    .cert_pem = slice_of_buf(&m->client),
                                    .key_pem = slice_of_buf(&m->client_key) };
@@ -163,8 +165,10 @@ static void on_end(struct http_call *call, const struct err *why, void *ctx)
     struct json *tree;
 
     p->done = true;
-    if (why)
+    if (why) {
+        r->text = arena_strdup(p->a, why->msg);
         return;
+    }
     r->code = http_call_status(call);
     r->text = arena_strndup(p->a, body.p, body.len);
     r->len = body.len;
@@ -182,7 +186,7 @@ const struct api_reply *api_peer_ask(struct api_peer *p, const struct api_ask *a
     struct http_call_opts o = {
         .method = ask->method, .url = ask->path, .fields = fields, .n_fields = 1, .collect = true,
         .type = ask->body ? (ask->type ? ask->type : "application/json") : NULL, .on_end = on_end,
-        .ctx = p,
+        .ctx = p, .timeout_ms = PATIENCE_MS,
     };
     struct http_call *call;
     struct err err = ERR_INIT;
