@@ -1,4 +1,5 @@
-/* cmd/plugins.c -- watches the folder of plugins with inotify(7) and reloads in a job. */
+/* cmd/plugins.c -- watches the folder of plugins with inotify(7) and reloads in a job. Where the
+ * host has no watch left to give, it looks now and then. */
 #include "cmd/plugins.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@
 
 struct plugins {
     struct admit_lua *lua;
-    int watch;                           /* inotify */
+    int watch;                           /* inotify; -1: none is left */
     struct loop *loop;
     struct job_pool *jobs;
     struct loop_io io;
@@ -29,23 +30,33 @@ struct plugins {
     _Atomic unsigned queued;             /* events on their way to the loop */
 };
 
+static int watch(const char *path)
+{
+    _cleanup_fd_ int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+    if (fd >= 0 && inotify_add_watch(fd, path, IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM |
+                                               IN_DELETE | IN_ATTRIB | IN_ONLYDIR) >= 0)
+        return TAKE_FD(fd);
+    log_warn("plugins are looked at now and then",
+             "why=\"cannot watch %s: %m; fs.inotify.max_user_instances or max_user_watches is too "
+             "low\" every=%ds", path, PLUGINS_POLL_MS / 1000);
+    return -1;
+}
+
 int plugins_open(struct plugins **out, const char *data_dir, struct err *err)
 {
     _cleanup_(mem_freep) char *path = mem_printf("%s/plugins", data_dir);
-    _cleanup_fd_ int dir = -1, watch = -1;
+    _cleanup_fd_ int dir = -1;
     struct plugins *p;
 
     if (fd_mkdirs(path, 0755, err) < 0)
         return -1;
     dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (dir < 0 || watch < 0 ||
-        inotify_add_watch(watch, path, IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
-                                       IN_ATTRIB | IN_ONLYDIR) < 0)
-        return err_sys(err, "watch %s", path);
+    if (dir < 0)
+        return err_sys(err, "open %s", path);
     p = NEW(struct plugins);
     p->lua = admit_lua_new(TAKE_FD(dir), env_real());
-    p->watch = TAKE_FD(watch);
+    p->watch = watch(path);
     *out = p;
     return 0;
 }
@@ -64,6 +75,8 @@ static void reloaded(struct job *j)
     p->running = false;
     if (p->again && job_was_run(j))
         loop_timer_set(p->loop, &p->quiet, PLUGINS_QUIET_MS, on_quiet);
+    else if (p->watch < 0)
+        loop_timer_set(p->loop, &p->quiet, PLUGINS_POLL_MS, on_quiet);
     p->again = false;
 }
 
@@ -81,6 +94,7 @@ static void on_quiet(struct loop_timer *t)
     if (job_add(p->jobs, p->loop, &p->job, JOB_READ, "plugins", reload, reloaded, &err) < 0) {
         p->running = false;
         log_error("plugins not reloaded", "error=%s", err.msg);
+        loop_timer_set(p->loop, &p->quiet, PLUGINS_POLL_MS, on_quiet);
     }
 }
 
@@ -189,7 +203,10 @@ int plugins_start(struct plugins *p, struct loop *l, struct job_pool *jobs, stru
     p->jobs = jobs;
     admit_lua_on_event(p->lua, on_event, p);
     (void)admit_lua_reload(p->lua);      /* the log tells what does not load */
-    return loop_io_add(l, &p->io, p->watch, LOOP_READ, on_change, err);
+    if (p->watch >= 0)
+        return loop_io_add(l, &p->io, p->watch, LOOP_READ, on_change, err);
+    loop_timer_set(l, &p->quiet, PLUGINS_POLL_MS, on_quiet);
+    return 0;
 }
 
 int plugins_health(const struct plugins *p, struct err *err)

@@ -11,6 +11,7 @@
 #include "plugins/admit/admit_lua.h"
 
 #define PLUGINS_QUIET_MS 100             /* a change waits this long for more changes */
+#define PLUGINS_POLL_MS 5000             /* without inotify: the folder is read so often */
 
 struct plugins;
 

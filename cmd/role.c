@@ -222,8 +222,7 @@ static void on_trim(struct loop_timer *t)
 {
     struct role *r = container_of(t, struct role, trim);
 
-    if (mallinfo2().fordblks > TRIM_BYTES)
-        (void)malloc_trim(0);
+    mem_trim(TRIM_BYTES);
     loop_timer_set(r->loop, t, TRIM_MS, on_trim);
 }
 

@@ -44,6 +44,13 @@ static void look_at_clock(lua_State *l, lua_Debug *ar)
     }
 }
 
+/* What a call took up to the limit is no part of what a plugin costs from then on. */
+static void give_back(struct lua_host *h)
+{
+    lua_gc(h->lua, LUA_GCCOLLECT);           /* there are no finalizers: the sandbox refuses __gc */
+    mem_trim(h->max / 4);
+}
+
 /* Pops the error of a failed call. */
 static int tell(struct lua_host *h, int status, struct err *err)
 {
@@ -58,6 +65,8 @@ static int tell(struct lua_host *h, int status, struct err *err)
     else
         err_set(err, ERR_FAILED, "plugin %s: %s", h->o.name, text);
     lua_settop(h->lua, 0);
+    if (status == LUA_ERRMEM)
+        give_back(h);
     return -1;
 }
 
