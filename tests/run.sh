@@ -48,7 +48,8 @@ layer() {
     echo "== $title: $((SECONDS - start)) s"
 }
 
-binary_layer() { "out/obj/$config/$1" ${verbose:+-v} ${2:+"$2"}; }
+# By its whole path: tests change their directory, and under an emulator /proc/self/exe is the name given here.
+binary_layer() { "$PWD/out/obj/$config/$1" ${verbose:+-v} ${2:+"$2"}; }
 
 test_lint() { layer lint run_lint; }
 test_unit() { build "$san" unit; layer "${san:+$san-}unit" binary_layer unit "${1:-}"; }
