@@ -178,6 +178,8 @@ static void on_start(struct loop_timer *t)
                                     .on_more = on_more, .ctx = w };
     struct watch_list l;
 
+    if (w->filter.fields)
+        co.topic = fieldsel_topic(w->filter.fields);
     if (watch_cache_list(&l, cache, &lo, NULL) < 0) {
         relist(w);
         return;

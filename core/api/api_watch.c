@@ -263,6 +263,10 @@ static int open_cursor(struct api_watch *w, int64_t after, struct err *err)
                                    .after = after,
                                    .loop = c->home, .on_more = pump, .ctx = w };
 
+    if (*c->route.name)
+        o.topic = fieldsel_topic_name(c->route.name);
+    else if (w->filter.fields)
+        o.topic = fieldsel_topic(w->filter.fields);
     return watch_cursor_new(&w->cursor, c->api->cache, &o, err);
 }
 

@@ -326,3 +326,53 @@ static const char *pinned(const struct fieldsel *f, const struct field *field)
 
 const char *fieldsel_name(const struct fieldsel *f) { return pinned(f, &field_name); }
 const char *fieldsel_ns(const struct fieldsel *f) { return pinned(f, &field_ns); }
+
+/* --- topics */
+
+static bool is_topic(const struct field *f)
+{
+    return f == &field_name || str_eq(f->label, "spec.nodeName");
+}
+
+static uint64_t topic(const struct field *f, const char *value, size_t len)
+{
+    uint64_t hash = str_hash(value, len) * 31 + str_hash(f->label, strlen(f->label));
+
+    return hash ? hash : 1;
+}
+
+uint64_t fieldsel_topic_name(const char *name)
+{
+    return topic(&field_name, name, strlen(name));
+}
+
+uint64_t fieldsel_topic(const struct fieldsel *f)
+{
+    for (size_t i = 0; i < f->terms.len; i++) {
+        const struct term *t = &f->terms.v[i];
+
+        if (is_topic(t->field) && !t->negate)
+            return topic(t->field, t->value, strlen(t->value));
+    }
+    return 0;
+}
+
+unsigned fieldsel_topics(const struct object *o, uint64_t out[FIELDSEL_TOPICS_MAX])
+{
+    const struct kind *kind = object_kind(o);
+    unsigned n = 0;
+
+    out[n++] = fieldsel_topic_name(object_name(o));
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        const struct field *f = &fields[i];
+        struct slice raw;
+
+        if (!is_topic(f) || !str_eq(f->resource, kind->resource) || !str_eq(f->group, kind->group))
+            continue;
+        check(n < FIELDSEL_TOPICS_MAX);
+        /* Names of nodes hold nothing to escape; absent is empty. */
+        raw = find_path(object_bytes(o), f->path);
+        out[n++] = raw.len > 2 ? topic(f, raw.p + 1, raw.len - 2) : topic(f, "", 0);
+    }
+    return n;
+}

@@ -38,4 +38,13 @@ bool fieldsel_matches(const struct fieldsel *f, const struct object *o);
 const char *fieldsel_name(const struct fieldsel *f);
 const char *fieldsel_ns(const struct fieldsel *f);
 
+/* Topics: what most watches with a selector are after, one value of one field -- an object by its
+ * name, the pods of a node -- as a number, so that a change finds those watches without asking all.
+ * Two values may have the same number: the selector still decides. Never 0. */
+#define FIELDSEL_TOPICS_MAX 2
+uint64_t fieldsel_topic(const struct fieldsel *f);           /* that it pins; 0: none */
+uint64_t fieldsel_topic_name(const char *name);
+/* Those of an object; returns how many. */
+unsigned fieldsel_topics(const struct object *o, uint64_t out[FIELDSEL_TOPICS_MAX]);
+
 #endif

@@ -11,6 +11,7 @@
 #include "core/base/ref.h"
 #include "core/loop/loop.h"
 #include "core/object/object.h"
+#include "core/object/selector.h"
 #include "store/kv/kv.h"
 
 #define WATCH_RING_EVENTS 16384        /* newest events kept for resuming watches and old lists */
@@ -77,6 +78,9 @@ struct watch_event {
     /* of a deletion: last state, resourceVersion of the deletion */
     struct object *object;
     struct object *prev;
+    /* of the object and of the one before (core/object/selector.h) */
+    uint64_t topics[2 * FIELDSEL_TOPICS_MAX];
+    unsigned n_topics;
 };
 
 struct watch_cursor;
@@ -84,6 +88,8 @@ struct watch_cursor;
 struct watch_cursor_opts {
     const struct kind *kind;
     const char *ns;                    /* "" : all */
+    /* 0: all; else only changes of objects that have this topic or had it before */
+    uint64_t topic;
     /* events with revision > after; ERR_EXPIRED when compacted */
     int64_t after;
     struct loop *loop;                 /* where on_more is called (coalesced, one at a time) */
@@ -93,8 +99,8 @@ struct watch_cursor_opts {
 int watch_cursor_new(struct watch_cursor **out, struct watch_cache *w,
                      const struct watch_cursor_opts *opts, struct err *err);
 struct watch_cursor *watch_cursor_free(struct watch_cursor *c);        /* on its loop */
-/* The next event of this kind and namespace, as a reference; NULL: nothing now. ERR_EXPIRED: the
- * cursor fell out of the ring; the stream must end with 410. */
+/* The next event of this kind, namespace and topic, as a reference; NULL: nothing now. ERR_EXPIRED:
+ * the cursor fell out of the ring; the stream must end with 410. */
 int watch_cursor_next(struct watch_cursor *c, struct watch_event **out, struct err *err);
 struct watch_event *watch_event_unref(struct watch_event *e);
 /* Everything <= this revision has been handed out by watch_cursor_next: what a bookmark may claim.

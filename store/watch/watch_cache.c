@@ -17,6 +17,7 @@ struct watch_cache *watch_cache_new(const struct env *env)
     pthread_mutex_init(&w->lock, NULL);
     w->shelves = mem_alloc_array(kind_count(), sizeof(*w->shelves));
     w->cursors = mem_alloc_array(kind_count(), sizeof(*w->cursors));
+    w->topics = map_new();
     w->ring = mem_alloc_array(WATCH_RING_EVENTS, sizeof(struct watch_event *));
     for (unsigned i = 0; i < kind_count(); i++)
         list_init(&w->cursors[i]);
@@ -32,6 +33,8 @@ struct watch_cache *watch_cache_free(struct watch_cache *w)
         check(list_empty(&w->cursors[i]));
         watch_shelf_deinit(&w->shelves[i]);
     }
+    check(map_len(w->topics) == 0);
+    map_free(w->topics, NULL);
     mem_free(w->shelves);
     mem_free(w->cursors);
     mem_free(w->ring);
@@ -124,6 +127,9 @@ static struct watch_event *event_new(struct watch_cache *w, const struct kv_chan
     e->type = !c->value ? WATCH_DELETED : before ? WATCH_MODIFIED : WATCH_ADDED;
     e->object = now;
     e->prev = object_ref(before);
+    e->n_topics = fieldsel_topics(now, e->topics);
+    if (before)
+        e->n_topics += fieldsel_topics(before, e->topics + e->n_topics);
     return e;
 }
 
@@ -138,7 +144,7 @@ static void apply(struct watch_cache *w, const struct kind *k, const struct kv_c
                       : watch_shelf_del(&w->shelves[k->id], c->key);
     w->revision = c->revision;
     watch_ring_push(w, e);
-    watch_cursor_wake(w, k->id);
+    watch_cursor_wake(w);
     pthread_mutex_unlock(&w->lock);
     object_unref(former);
 }

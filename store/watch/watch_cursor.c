@@ -1,15 +1,28 @@
 /* watch_cursor.c: a reader's place in the ring.
  *
  * A cursor is told once that there is more (`told`) and not again until it has taken everything, so
- * a burst of changes costs a slow reader one message. The message lives in the cursor: one freed
- * while its message is under way is only marked, and goes when the message arrives.
+ * a burst of changes costs a slow reader one message. One that waits is moved straight to the next
+ * event that is for it, and one with a topic stands in a list of those with the same: a change
+ * costs nothing for the watches of thousands of nodes that it is not about.
+ *
+ * The message lives in the cursor: one freed while its message is under way is only marked, and
+ * goes when the message arrives.
  */
 #include "store/watch/watch_impl.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "core/base/mem.h"
 
+#define TOPIC_KEY_BYTES 32
+
+struct topic { struct list cursors; char key[TOPIC_KEY_BYTES]; };
+
 struct watch_cursor {
-    struct list link;                        /* of its kind; under the cache's lock */
+    struct list link;                        /* of its kind or topic; under the cache's lock */
+    struct topic *topic;                     /* NULL: it has none */
+    uint64_t topic_id;
     struct loop_msg msg;
     struct watch_cache *cache;
     const struct kind *kind;
@@ -17,9 +30,9 @@ struct watch_cursor {
     struct loop *loop;
     void (*on_more)(void *ctx);
     void *ctx;
-    uint64_t at;                             /* number of the next event to look at */
+    uint64_t at;                             /* told: number of the next event to look at */
     int64_t revision;                        /* all up to here was looked at */
-    /* under the lock; under_way: the message is not delivered yet */
+    /* under the lock; told: there is more, or was; under_way: the message is not delivered yet */
     bool told, under_way;
     bool dead;                               /* the loop's */
 };
@@ -54,13 +67,80 @@ static void tell(struct watch_cursor *c)
     loop_post(c->loop, &c->msg, deliver);
 }
 
-void watch_cursor_wake(struct watch_cache *w, unsigned kind_id)
+static bool is_about(const struct watch_event *e, uint64_t topic)
 {
-    list_each(c, &w->cursors[kind_id], struct watch_cursor, link) {
-        if (c->told)
+    for (unsigned i = 0; i < e->n_topics; i++)
+        if (e->topics[i] == topic)
+            return true;
+    return topic == 0;
+}
+
+static bool fits(const struct watch_cursor *c, const struct watch_event *e)
+{
+    return object_kind(e->object) == c->kind && (!*c->ns || str_eq(object_ns(e->object), c->ns)) &&
+           is_about(e, c->topic_id);
+}
+
+static void wake_list(struct watch_cache *w, struct list *cursors)
+{
+    const struct watch_event *e = watch_ring_at(w, w->next - 1);
+
+    list_each(c, cursors, struct watch_cursor, link) {
+        if (c->told || !fits(c, e))
             continue;
+        c->at = w->next - 1;
         tell(c);
     }
+}
+
+static void topic_key(char out[TOPIC_KEY_BYTES], const struct kind *kind, uint64_t topic)
+{
+    snprintf(out, TOPIC_KEY_BYTES, "%u/%" PRIx64, kind->id, topic);
+}
+
+void watch_cursor_wake(struct watch_cache *w)
+{
+    const struct watch_event *e = watch_ring_at(w, w->next - 1);
+    const struct kind *kind = object_kind(e->object);
+    char key[TOPIC_KEY_BYTES];
+    struct topic *t;
+
+    wake_list(w, &w->cursors[kind->id]);
+    for (unsigned i = 0; i < e->n_topics && map_len(w->topics); i++) {
+        topic_key(key, kind, e->topics[i]);
+        t = map_get(w->topics, key);
+        if (t)
+            wake_list(w, &t->cursors);
+    }
+}
+
+static void enlist(struct watch_cursor *c)
+{
+    struct watch_cache *w = c->cache;
+    char key[TOPIC_KEY_BYTES];
+
+    if (!c->topic_id) {
+        list_push(&w->cursors[c->kind->id], &c->link);
+        return;
+    }
+    topic_key(key, c->kind, c->topic_id);
+    c->topic = map_get(w->topics, key);
+    if (!c->topic) {
+        c->topic = NEW(struct topic);
+        list_init(&c->topic->cursors);
+        memcpy(c->topic->key, key, sizeof(key));
+        map_put(w->topics, key, c->topic);
+    }
+    list_push(&c->topic->cursors, &c->link);
+}
+
+static void delist(struct watch_cursor *c)
+{
+    list_del(&c->link);
+    if (!c->topic || !list_empty(&c->topic->cursors))
+        return;
+    map_del(c->cache->topics, c->topic->key);
+    c->topic = mem_free(c->topic);
 }
 
 int watch_cursor_new(struct watch_cursor **out, struct watch_cache *w,
@@ -80,12 +160,13 @@ int watch_cursor_new(struct watch_cursor **out, struct watch_cache *w,
     c->cache = w;
     c->kind = opts->kind;
     c->ns = mem_strdup(opts->ns ? opts->ns : "");
+    c->topic_id = opts->topic;
     c->loop = opts->loop;
     c->on_more = opts->on_more;
     c->ctx = opts->ctx;
     c->at = watch_ring_after(w, opts->after);
     c->revision = opts->after;
-    list_push(&w->cursors[opts->kind->id], &c->link);
+    enlist(c);
     if (c->at < w->next)
         tell(c);
     pthread_mutex_unlock(&w->lock);
@@ -100,7 +181,7 @@ struct watch_cursor *watch_cursor_free(struct watch_cursor *c)
     if (!c)
         return NULL;
     pthread_mutex_lock(&c->cache->lock);
-    list_del(&c->link);
+    delist(c);
     under_way = c->under_way;
     pthread_mutex_unlock(&c->cache->lock);
     c->dead = true;
@@ -109,22 +190,17 @@ struct watch_cursor *watch_cursor_free(struct watch_cursor *c)
     return NULL;
 }
 
-static bool fits(const struct watch_cursor *c, const struct watch_event *e)
-{
-    return object_kind(e->object) == c->kind && (!*c->ns || str_eq(object_ns(e->object), c->ns));
-}
-
 int watch_cursor_next(struct watch_cursor *c, struct watch_event **out, struct err *err)
 {
     struct watch_cache *w = c->cache;
 
     *out = NULL;
     pthread_mutex_lock(&w->lock);
-    if (c->at < w->first) {
+    if (c->told && c->at < w->first) {
         pthread_mutex_unlock(&w->lock);
         return err_set(err, ERR_EXPIRED, "the watch fell behind");
     }
-    while (c->at < w->next && !*out) {
+    while (c->told && c->at < w->next && !*out) {
         struct watch_event *e = watch_ring_at(w, c->at++);
 
         c->revision = e->revision;
@@ -147,7 +223,7 @@ int64_t watch_cursor_revision(const struct watch_cursor *c)
     int64_t revision;
 
     pthread_mutex_lock(&c->cache->lock);
-    revision = c->at >= c->cache->next ? c->cache->revision : c->revision;
+    revision = !c->told || c->at >= c->cache->next ? c->cache->revision : c->revision;
     pthread_mutex_unlock(&c->cache->lock);
     return revision;
 }

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "core/base/map.h"
 #include "store/watch/watch.h"
 #include "store/watch/watch_shelf.h"
 
@@ -11,7 +12,8 @@ struct watch_cache {
     const struct env *env;
     pthread_mutex_t lock;
     struct shelf *shelves;                   /* by id of the storage kind */
-    struct list *cursors;                    /* by id of the storage kind */
+    struct list *cursors;                    /* without a topic, by id of the storage kind */
+    struct map *topics;                      /* "kind id/topic" -> its cursors; none is empty */
     int64_t revision;                        /* newest applied */
     /* newest revision that left the ring (or was never in it) */
     int64_t compacted;
@@ -31,7 +33,7 @@ static inline struct watch_event *watch_ring_at(const struct watch_cache *w, uin
 /* The number of the first event with a revision above this one. */
 uint64_t watch_ring_after(const struct watch_cache *w, int64_t revision);
 
-/* watch_cursor.c: tells the cursors of this kind that there is more. */
-void watch_cursor_wake(struct watch_cache *w, unsigned kind_id);
+/* watch_cursor.c: tells the cursors that the newest event is for. */
+void watch_cursor_wake(struct watch_cache *w);
 
 #endif

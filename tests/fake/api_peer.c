@@ -264,7 +264,8 @@ struct api_stream *api_peer_watch(struct api_peer *p, const char *path, const ch
     struct api_stream *s = NEW(struct api_stream);
     struct http_field field = { "Accept", accept ? accept : "application/json" };
     struct http_call_opts o = { .method = "GET", .url = path, .fields = &field, .n_fields = 1,
-                                .on_data = on_line, .on_end = on_stream_end, .ctx = s };
+                                .on_data = on_line, .on_end = on_stream_end, .ctx = s,
+                                .timeout_ms = PATIENCE_MS };
     struct err err = ERR_INIT;
 
     s->peer = p;

@@ -8,7 +8,7 @@
 #include "core/http/http.h"
 #include "tests/fake/api_box.h"
 
-#define API_PEER_STEPS_MAX 3000         /* of at most 10 ms each: then a call is given up */
+#define API_PEER_STEPS_MAX 30000        /* of at most 10 ms each: then a call is given up */
 
 struct api_peer;
 

@@ -64,3 +64,43 @@ TEST(pins)
     EXPECT_STR(fieldsel_name(f), "a,b");
     EXPECT(fieldsel_ns(f) == NULL);
 }
+
+static uint64_t topic_of(const char *text)
+{
+    _cleanup_(fieldsel_freep) struct fieldsel *f = NULL;
+    struct err err = ERR_INIT;
+
+    EXPECT_OK(fieldsel_parse(&f, kind_by_resource("", "v1", "pods"), text, &err), &err);
+    return fieldsel_topic(f);
+}
+
+static bool has_topic(const char *bytes, uint64_t topic)
+{
+    uint64_t all[FIELDSEL_TOPICS_MAX];
+    struct object *o = NULL;
+    struct err err = ERR_INIT;
+    bool has = false;
+
+    EXPECT_OK(object_new(&o, kind_pod(), bytes, strlen(bytes), 0, &err), &err);
+    for (unsigned i = 0, n = fieldsel_topics(o, all); i < n; i++)
+        has = has || all[i] == topic;
+    object_unref(o);
+    return has;
+}
+
+TEST(topics)
+{
+#define POD(spec) "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"p\"," \
+                  "\"namespace\":\"d\",\"uid\":\"u\",\"resourceVersion\":\"7\"}," \
+                  "\"spec\":{" spec "}}"
+    EXPECT_EQ(topic_of("status.phase=Running"), 0);
+    EXPECT_EQ(topic_of("spec.nodeName!=n1"), 0);
+    EXPECT_EQ(topic_of("metadata.name=p"), fieldsel_topic_name("p"));
+    EXPECT_EQ(topic_of("spec.nodeName=n1,status.phase=Running"), topic_of("spec.nodeName=n1"));
+    EXPECT(topic_of("spec.nodeName=p") != topic_of("metadata.name=p"));
+    EXPECT(has_topic(POD("\"nodeName\":\"n1\""), topic_of("spec.nodeName=n1")));
+    EXPECT(has_topic(POD("\"nodeName\":\"n1\""), fieldsel_topic_name("p")));
+    EXPECT(!has_topic(POD("\"nodeName\":\"n1\""), topic_of("spec.nodeName=n2")));
+    EXPECT(has_topic(POD(""), topic_of("spec.nodeName=")));
+    EXPECT(has_topic(POD("\"nodeName\":\"\""), topic_of("spec.nodeName=")));
+}

@@ -195,6 +195,69 @@ TEST(a_cursor_that_falls_behind_is_expired)
     teardown(&f);
 }
 
+/* Only what it is about wakes it, and nothing else is even looked at. */
+TEST(a_cursor_with_a_topic)
+{
+    struct fixture f = setup();
+    struct watch_cursor_opts o = { .kind = kind_config_map(), .ns = "a", .after = 101,
+                                   .topic = fieldsel_topic_name("x"), .loop = f.loop,
+                                   .on_more = on_more, .ctx = &f };
+    struct watch_cursor *c, *same;
+    struct err err = ERR_INIT;
+    char t[128];
+
+    put(&f, "a", "before", "1");
+    put(&f, "a", "y", "1");
+    put(&f, "a", "x", "1");
+    EXPECT_OK(watch_cursor_new(&c, f.cache, &o, &err), &err);    /* from the past */
+    EXPECT_OK(watch_cursor_new(&same, f.cache, &o, &err), &err);
+    EXPECT_STR(next(c, t), "0 x@103");
+    EXPECT_STR(next(c, t), "");
+    watch_cursor_free(same);
+    loop_step(f.loop, 0);
+    f.told = 0;
+    put(&f, "a", "y", "2");
+    put(&f, "b", "x", "2");
+    loop_step(f.loop, 0);
+    EXPECT_EQ(f.told, 0);
+    EXPECT_STR(next(c, t), "");
+    EXPECT_EQ(watch_cursor_revision(c), 105);
+    put(&f, "a", "x", "2");
+    put(&f, "a", "y", "3");
+    loop_step(f.loop, 0);
+    EXPECT_EQ(f.told, 1);
+    EXPECT_EQ(watch_cursor_revision(c), 105);
+    EXPECT_STR(next(c, t), "1 x@106 prev");
+    EXPECT_STR(next(c, t), "");
+    EXPECT_EQ(watch_cursor_revision(c), 107);
+    del(&f, "a", "x");
+    EXPECT_STR(next(c, t), "2 x@108 prev");
+    watch_cursor_free(c);
+    teardown(&f);
+}
+
+/* One that waits has missed nothing, however much else has left the ring. */
+TEST(a_quiet_cursor_does_not_fall_behind)
+{
+    struct fixture f = setup();
+    struct watch_cursor_opts o = { .kind = kind_config_map(), .ns = "quiet", .after = 100,
+                                   .loop = f.loop, .on_more = on_more, .ctx = &f };
+    struct watch_cursor *c;
+    struct err err = ERR_INIT;
+    char t[128];
+
+    EXPECT_OK(watch_cursor_new(&c, f.cache, &o, &err), &err);
+    for (unsigned i = 0; i < WATCH_RING_EVENTS + 1; i++)
+        put(&f, "a", "x", "1");
+    EXPECT_STR(next(c, t), "");
+    put(&f, "quiet", "x", "1");
+    loop_step(f.loop, 0);
+    EXPECT_EQ(f.told, 1);
+    EXPECT_STR(next(c, t), "0 x@16486");
+    watch_cursor_free(c);
+    teardown(&f);
+}
+
 TEST(figures)
 {
     struct fixture f = setup();
