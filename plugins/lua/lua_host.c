@@ -15,21 +15,27 @@ struct lua_host *lua_host_of(lua_State *l)
 
 /* --- limits */
 
+/* What so many bytes take: malloc keeps a size beside them and rounds up. */
+static size_t taken(size_t bytes)
+{
+    return bytes ? (bytes + sizeof(size_t) + 15) & ~(size_t)15 : 0;
+}
+
 static void *allocate(void *ctx, void *p, size_t old, size_t new)
 {
     struct lua_host *h = ctx;
-    size_t had = p ? old : 0;                /* without p, `old` is a kind of object */
+    size_t had = p ? taken(old) : 0;         /* without p, `old` is a kind of object */
     void *got;
 
     if (new == 0) {
         h->used -= had;
         return mem_free(p);
     }
-    if (new > had && h->used - had + new > h->max)
+    if (new > h->max || (taken(new) > had && h->used - had + taken(new) > h->max))
         return NULL;
     got = mem_try_grow(p, new);
     if (got)
-        h->used = h->used - had + new;
+        h->used = h->used - had + taken(new);
     return got;
 }
 

@@ -16,11 +16,10 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LOOK_AGAIN_MS 10000              /* should inotify be at its limits */
+#define LOOK_AGAIN_MS 10000              /* should there be no watch */
 
 struct node_log {
     struct loop *loop;
@@ -28,8 +27,7 @@ struct node_log {
     struct node_log_opts o;
     char *path;
     struct work *work;                   /* state of the reading; a job's while that runs */
-    int notify;
-    struct loop_io io;
+    struct node_watcher watcher;
     struct loop_timer next;              /* from callbacks, and to look again */
     bool paused, finished, dirty, ended;
 };
@@ -219,7 +217,7 @@ static void end(struct node_log *g, const struct err *err)
 {
     g->ended = true;
     loop_timer_del(&g->next);
-    loop_io_del(&g->io);
+    node_watch_del(&g->watcher);
     g->o.on_end(g->o.ctx, err);
 }
 
@@ -263,20 +261,16 @@ static void work_done(struct job *j)
         loop_timer_set(g->loop, &g->next, 0, on_next);
 }
 
-static void on_notify(struct loop_io *io, unsigned events)
+static void on_change(struct node_watcher *watcher)
 {
-    struct node_log *g = container_of(io, struct node_log, io);
-    char text[4096];
+    struct node_log *g = container_of(watcher, struct node_log, watcher);
 
-    (void)events;
-    while (read(g->notify, text, sizeof(text)) > 0)
-        ;
     g->dirty = true;
-    if (!g->work->busy && !g->paused && !g->ended)
+    if (g->work && !g->work->busy && !g->paused && !g->ended)
         loop_timer_set(g->loop, &g->next, 0, on_next);
 }
 
-/* Of the folder: names come and go when files are rotated. Without it we look now and then. */
+/* The folder, as names come and go when files are rotated. Without it we look now and then. */
 static void watch(struct node_log *g)
 {
     _cleanup_(mem_freep) char *dir = mem_strdup(g->path);
@@ -284,12 +278,7 @@ static void watch(struct node_log *g)
 
     if (slash)
         *slash = '\0';
-    g->notify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (g->notify < 0)
-        return;
-    if (inotify_add_watch(g->notify, slash ? dir : ".", IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0 ||
-        loop_io_add(g->loop, &g->io, g->notify, LOOP_READ, on_notify, NULL) < 0)
-        g->notify = fd_close(g->notify);
+    (void)node_watch_add(g->o.watch, &g->watcher, slash ? dir : ".", on_change);
 }
 
 struct node_log *node_log_new(struct loop *l, struct job_pool *jobs, const struct node_log_opts *o)
@@ -298,13 +287,12 @@ struct node_log *node_log_new(struct loop *l, struct job_pool *jobs, const struc
     struct work *w = NEW(struct work);
 
     *g = (struct node_log){ .loop = l, .jobs = jobs, .o = *o, .path = mem_strdup(o->path),
-                            .work = w,
-                            .notify = -1 };
+                            .work = w };
     *w = (struct work){ .g = g, .path = mem_strdup(o->path), .tail = o->tail, .fd = -1,
                         .err = ERR_INIT };
     w->f = (struct node_log_format){ .timestamps = o->timestamps, .since_us = o->since_us,
                                      .limit = o->limit_bytes };
-    if (o->follow)
+    if (o->follow && o->watch)
         watch(g);
     loop_timer_set(l, &g->next, 0, on_next);
     return g;
@@ -315,8 +303,7 @@ struct node_log *node_log_free(struct node_log *g)
     if (!g)
         return NULL;
     loop_timer_del(&g->next);
-    loop_io_del(&g->io);
-    fd_close(g->notify);
+    node_watch_del(&g->watcher);
     if (g->work && g->work->busy)
         g->work->g = NULL;
     else if (g->work)

@@ -1,7 +1,7 @@
 /* runtime/node/node_log.h -- reads a container's log (CRI's format, rotated files PATH.1, PATH.2
  * ... beside it).
  *
- * Files are read in jobs; while following, inotify says when to look again. Output comes in pieces
+ * Files are read in jobs; while following, a watch says when to look again. Output comes in pieces
  * on the loop: on_data may pause, on_end may free. Lines that are not of the format are left out.
  */
 #ifndef RUNTIME_NODE_NODE_LOG_H
@@ -9,6 +9,7 @@
 
 #include "core/base/str.h"
 #include "core/loop/job.h"
+#include "runtime/node/node_watch.h"
 
 #define NODE_LOG_PIECE (128u << 10)              /* read at once */
 #define NODE_LOG_LINE_MAX (64u << 10)            /* of the file; longer ones are left out */
@@ -19,6 +20,7 @@ struct node_log;
 struct node_log_opts {
     const char *path;
     bool follow, timestamps;
+    struct node_watch *watch;                    /* NULL: looks now and then; outlives the log */
     int64_t tail;                                /* lines; -1: all */
     int64_t limit_bytes;                         /* -1: none */
     int64_t since_us;                            /* since 1970; 0: all */

@@ -273,6 +273,7 @@ int node_serve_new(struct node_serve **out, struct loop *l, const struct node_se
 
     *s = (struct node_serve){ .loop = l, .jobs = o->jobs, .ops = o->ops, .ctx = o->ctx };
     list_init(&s->streams);
+    s->watch = node_watch_new(l);
     if (tls_ctx_new(&s->tls, &tls, err) < 0 || http_server_new(&s->http, l, &http, err) < 0 ||
         http_server_listen(s->http, o->address, o->port, s->tls, err) < 0)
         return err_wrap(err, "node's port");
@@ -288,6 +289,7 @@ struct node_serve *node_serve_free(struct node_serve *s)
         st->free(st);
     http_server_free(s->http);
     tls_ctx_unref(s->tls);
+    node_watch_free(s->watch);
     return mem_free(s);
 }
 

@@ -11,6 +11,7 @@
 #include "core/base/list.h"
 #include "core/http/http.h"
 #include "runtime/node/node_serve.h"
+#include "runtime/node/node_watch.h"
 
 #define NODE_SERVE_PARTS_MAX 8
 #define NODE_SERVE_ROUTES_MAX 16
@@ -22,6 +23,7 @@ struct node_serve {
     void *ctx;
     struct http_server *http;
     struct tls_ctx *tls;
+    struct node_watch *watch;                    /* of logs that are followed */
     struct list streams;
     unsigned n_streams;
     uint64_t asked[NODE_SERVE_ROUTES_MAX];       /* requests by route */

@@ -145,6 +145,7 @@ void node_serve_log(struct node_serve_call *c)
         return;
     }
     o.path = found.log_path;
+    o.watch = c->s->watch;
     o.follow = o.follow && found.running;
     o.on_data = on_data;
     o.on_end = on_end;

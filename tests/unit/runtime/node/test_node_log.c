@@ -102,6 +102,7 @@ struct box {
     struct loop *loop;
     struct job_pool *jobs;
     struct node_log *log;
+    struct node_watch *watch;
     struct node_log_opts o;
     char path[256];
     struct buf got;
@@ -133,8 +134,9 @@ static void box_init(struct box *b)
     EXPECT_OK(loop_new(&b->loop, &b->env.env, &b->err), &b->err);
     EXPECT_OK(job_pool_new(&b->jobs, 0, limits, &b->err), &b->err);
     snprintf(b->path, sizeof(b->path), "%s/0.log", test_tmpdir());
+    b->watch = node_watch_new(b->loop);
     b->o = (struct node_log_opts){ .path = b->path, .tail = -1, .limit_bytes = -1,
-                                   .on_data = on_data,
+                                   .watch = b->watch, .on_data = on_data,
                                    .on_end = on_end, .ctx = b };
 }
 
@@ -142,6 +144,7 @@ static void box_deinit(struct box *b)
 {
     node_log_free(b->log);
     job_pool_free(b->jobs);
+    node_watch_free(b->watch);
     loop_free(b->loop);
     buf_deinit(&b->got);
 }
