@@ -288,17 +288,29 @@ static void check_available(struct sim *s, const struct object *before, const st
                   object_name(before), (int)(app - s->apps), ready_pods(s, app), least);
 }
 
-/* d2 is recreated: its new pods come when no old one is left. */
+/* The uid of the Deployment that the pod's set belongs to; "" without one. */
+static const char *deployment_of(struct sim *s, const struct object *pod)
+{
+    const struct object_owner *set = object_controller(pod), *owner;
+    struct object *rs = set ? sim_get(s, kind_replica_set(), object_ns(pod), set->name) : NULL;
+
+    owner = rs && str_eq(object_uid(rs), set->uid) ? object_controller(rs) : NULL;
+    return owner ? owner->uid : "";
+}
+
+/* d2 is recreated: its new pods come when no old one is left. Those of a d2 that was deleted
+ * before are none of its own. */
 static void check_recreate(struct sim *s, const struct object *pod)
 {
-    const char *hash = object_label(pod, "pod-template-hash");
+    const char *hash = object_label(pod, "pod-template-hash"), *owner = deployment_of(s, pod);
     struct object *o;
 
     if (app_of(s, pod) != &s->apps[2])
         return;
     for (size_t at = 0; (o = sim_next(s, kind_pod(), &at));)
-        if (app_of(s, o) == &s->apps[2] && sim_is_active(o) && object_controller(o) &&
-            !str_eq(object_label(o, "pod-template-hash"), hash))
+        if (app_of(s, o) == &s->apps[2] && sim_is_active(o) &&
+            !str_eq(object_label(o, "pod-template-hash"), hash) &&
+            str_eq(deployment_of(s, o), owner))
             sim_break(s, "%s comes while the older %s runs", object_name(pod), object_name(o));
 }
 
