@@ -2,6 +2,7 @@
 #ifndef CORE_BASE_FD_H
 #define CORE_BASE_FD_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -36,6 +37,8 @@ int fd_mkdirs(const char *path, mode_t mode, struct err *err);   /* like mkdir -
 /* Removes a tree below dir without following links or crossing mounts (a mount point below is an
  * error); missing is fine. */
 int fd_remove_tree(int dir, const char *path, struct err *err);
+/* A directory to be read; NULL: failed. closedir() ends it, dirfd() is good until then. */
+DIR *fd_opendir(int dir, const char *path, struct err *err);
 /* openat2 with RESOLVE_IN_ROOT: `path` as seen by a process whose root is `root`. -1 on error. */
 int fd_open_in_root(int root, const char *path, int flags, mode_t mode, struct err *err);
 /* openat2 with RESOLVE_BENEATH|RESOLVE_NO_MAGICLINKS: links leading outside are ERR_DENIED. Both

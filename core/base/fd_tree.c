@@ -1,5 +1,4 @@
 /* fd_tree.c -- opens beneath a root, and making and removing trees of directories. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -135,19 +134,27 @@ static int remove_entry(struct remover *r, const char *name, struct err *err)
     return descend(r, name, err) < 0 ? -1 : 1;
 }
 
+DIR *fd_opendir(int at, const char *path, struct err *err)
+{
+    int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!dir) {
+        fd_fail(err, "open %s", path);
+        fd_close(fd);
+    }
+    return dir;
+}
+
 /* Empties the current directory up to its first subdirectory that is not empty: 1 then. */
 static int remove_entries(struct remover *r, struct err *err)
 {
     struct dirent *entry;
     int result = 0;
-    int fd = openat(r->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    DIR *dir = fd_opendir(r->fd, ".", err);
 
-    if (!dir) {
-        fd_fail(err, "read a directory");
-        fd_close(fd);
+    if (!dir)
         return -1;
-    }
     while (result == 0) {
         errno = 0;
         entry = readdir(dir);

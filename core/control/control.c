@@ -500,6 +500,8 @@ static int add_controller(struct control *c, const struct control_def *def, stru
                                                             : CONTROL_RUNNING_MAX };
 
     *ctl = (struct controller){ .def = def, .control = c };
+    if (def->state_bytes)
+        ctl->state = mem_alloc(def->state_bytes);
     ctl->queue = workq_new(c->loop, &q);
     ctl->waiting = map_new();
     ctl->events = recorder_new(c->client, def->name, "");
@@ -547,6 +549,7 @@ static void free_controller(struct controller *ctl)
 {
     if (ctl->def->stop)
         ctl->def->stop(ctl);
+    ctl->state = mem_free(ctl->state);
     workq_free(ctl->queue);
     map_free(ctl->waiting, free_value);
     recorder_free(ctl->events);

@@ -41,6 +41,7 @@ struct control_def {
     void (*on_any)(struct controller *c, struct object *before, struct object *after);
     void (*reconcile)(struct pass *p);
     unsigned running_max;                /* 0: CONTROL_RUNNING_MAX */
+    size_t state_bytes;                  /* of `state`: zeroed before init, freed after stop */
     /* All may be NULL. `start` runs when every informer is complete, before the first key. */
     int (*init)(struct controller *c, struct err *err);
     void (*start)(struct controller *c);
@@ -60,7 +61,7 @@ struct controller {
     struct workq *queue;
     struct recorder *events;
     struct map *waiting;                 /* key -> struct control_need: its cache is too old */
-    void *state;                         /* its own */
+    void *state;                         /* its own; NULL without state_bytes */
 };
 
 

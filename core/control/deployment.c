@@ -189,11 +189,10 @@ static void reconcile(struct pass *p)
 
 static int init(struct controller *c, struct err *err)
 {
-    struct state *s = NEW(struct state);
+    struct state *s = c->state;
 
     (void)err;
     adopt_init(&s->orphans);
-    c->state = s;
     return 0;
 }
 
@@ -201,10 +200,7 @@ static void stop(struct controller *c)
 {
     struct state *s = c->state;
 
-    if (!s)
-        return;
     adopt_deinit(&s->orphans);
-    c->state = mem_free(s);
 }
 
 const struct control_def deployment_control = {
@@ -212,6 +208,7 @@ const struct control_def deployment_control = {
     .watches = { { kind_deployment, on_deployment }, { kind_replica_set, on_set },
                  { kind_pod, on_pod } },
     .reconcile = reconcile,
+    .state_bytes = sizeof(struct state),
     .init = init,
     .stop = stop,
 };

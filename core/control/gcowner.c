@@ -452,11 +452,8 @@ static void reconcile(struct pass *p)
 
 static int init(struct controller *c, struct err *err)
 {
-    struct state *s = NEW(struct state);
-
     (void)err;
-    s->dependents = map_new();
-    c->state = s;
+    state_of(c)->dependents = map_new();
     return 0;
 }
 
@@ -467,16 +464,14 @@ static void free_keys(void *p)
 
 static void stop(struct controller *c)
 {
-    if (!c->state)
-        return;
     map_free(state_of(c)->dependents, free_keys);
-    c->state = mem_free(c->state);
 }
 
 const struct control_def gcowner_control = {
     .name = "garbage-collector-controller",
     .on_any = on_any,
     .reconcile = reconcile,
+    .state_bytes = sizeof(struct state),
     .init = init,
     .stop = stop,
 };

@@ -132,13 +132,12 @@ static void reconcile(struct pass *p)
 
 static int init(struct controller *c, struct err *err)
 {
-    struct state *s = NEW(struct state);
+    struct state *s = c->state;
     const char *net = c->control->opts.cluster_cidr;
     unsigned prefix;
 
     s->given = map_new();
     s->of = map_new();
-    c->state = s;
     if (!net)
         return 0;
     if (parse_net(net, &s->base, &prefix) < 0 || prefix > CONTROL_NODE_PREFIX)
@@ -158,17 +157,15 @@ static void stop(struct controller *c)
 {
     struct state *s = c->state;
 
-    if (!s)
-        return;
     map_free(s->given, free_text);
     map_free(s->of, free_text);
-    c->state = mem_free(s);
 }
 
 const struct control_def nodecidr_control = {
     .name = "node-ipam-controller",
     .watches = { { kind_node, on_node } },
     .reconcile = reconcile,
+    .state_bytes = sizeof(struct state),
     .running_max = 1,
     .init = init,
     .stop = stop,

@@ -164,11 +164,10 @@ static void reconcile(struct pass *p)
 
 static int init(struct controller *c, struct err *err)
 {
-    struct state *s = NEW(struct state);
+    struct state *s = c->state;
 
     (void)err;
     s->since = map_new();
-    c->state = s;
     return 0;
 }
 
@@ -181,16 +180,14 @@ static void stop(struct controller *c)
 {
     struct state *s = c->state;
 
-    if (!s)
-        return;
     map_free(s->since, free_time);
-    c->state = mem_free(s);
 }
 
 const struct control_def nodeevict_control = {
     .name = "taint-eviction-controller",
     .watches = { { kind_node, on_node }, { kind_pod, on_pod } },
     .reconcile = reconcile,
+    .state_bytes = sizeof(struct state),
     .init = init,
     .stop = stop,
 };

@@ -383,11 +383,10 @@ static void reconcile(struct pass *p)
 
 static int init(struct controller *c, struct err *err)
 {
-    struct state *s = NEW(struct state);
+    struct state *s = c->state;
 
     (void)err;
     s->health = map_new();
-    c->state = s;
     return 0;
 }
 
@@ -395,16 +394,14 @@ static void stop(struct controller *c)
 {
     struct state *s = c->state;
 
-    if (!s)
-        return;
     map_free(s->health, free_health);
-    c->state = mem_free(s);
 }
 
 const struct control_def nodelife_control = {
     .name = "node-controller",
     .watches = { { kind_node, on_node }, { kind_lease, on_lease }, { kind_pod, on_pod } },
     .reconcile = reconcile,
+    .state_bytes = sizeof(struct state),
     .init = init,
     .stop = stop,
 };

@@ -206,11 +206,10 @@ static void reconcile(struct pass *p)
 
 static int init(struct controller *c, struct err *err)
 {
-    struct state *s = NEW(struct state);
+    struct state *s = c->state;
 
     (void)err;
     s->missing = map_new();
-    c->state = s;
     return 0;
 }
 
@@ -218,16 +217,14 @@ static void stop(struct controller *c)
 {
     struct state *s = c->state;
 
-    if (!s)
-        return;
     map_free(s->missing, free_time);
-    c->state = mem_free(s);
 }
 
 const struct control_def podgc_control = {
     .name = "pod-garbage-collector-controller",
     .watches = { { kind_node, on_node }, { kind_pod, on_pod } },
     .reconcile = reconcile,
+    .state_bytes = sizeof(struct state),
     .init = init,
     .stop = stop,
 };

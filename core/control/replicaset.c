@@ -361,11 +361,10 @@ static void reconcile(struct pass *p)
 
 static int init(struct controller *c, struct err *err)
 {
-    struct state *s = NEW(struct state);
+    struct state *s = c->state;
 
     (void)err;
     adopt_init(&s->orphans);
-    c->state = s;
     return 0;
 }
 
@@ -373,16 +372,14 @@ static void stop(struct controller *c)
 {
     struct state *s = c->state;
 
-    if (!s)
-        return;
     adopt_deinit(&s->orphans);
-    c->state = mem_free(s);
 }
 
 const struct control_def replicaset_control = {
     .name = "replicaset-controller",
     .watches = { { kind_replica_set, on_set }, { kind_pod, on_pod } },
     .reconcile = reconcile,
+    .state_bytes = sizeof(struct state),
     .init = init,
     .stop = stop,
 };

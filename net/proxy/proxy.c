@@ -26,15 +26,11 @@ struct service {
 struct apply_job {
     struct job job;
     struct proxy *proxy;                 /* NULL once that is freed */
-    struct nft_batch *batch;
-    struct proxy_flows flows;
+    struct proxy_batch batch;
     enum proxy_extent extent;
     int result;
     struct err err;
     int64_t began_us, took_us;
-    int (*apply)(void *, const struct nft_batch *, const struct netlink_flow *, size_t,
-                 struct err *);
-    void *apply_ctx;
 };
 
 struct proxy {
@@ -43,9 +39,6 @@ struct proxy {
     struct informer *service_informer, *slice_informer;
     char *node_name;
     int64_t quiet_ms, max_ms, retry_ms;
-    int (*apply)(void *, const struct nft_batch *, const struct netlink_flow *, size_t,
-                 struct err *);
-    void *apply_ctx;
     struct map *services;                /* "ns/name" -> struct service */
     struct map *dirty;                   /* "ns/name" -> anything */
     struct proxy_render *render;
@@ -203,8 +196,7 @@ static struct apply_job *apply_job_free(struct apply_job *j)
 {
     if (!j)
         return NULL;
-    nft_batch_free(j->batch);
-    vec_deinit(&j->flows.v);
+    proxy_batch_deinit(&j->batch);
     return mem_free(j);
 }
 
@@ -213,8 +205,7 @@ static void apply_run(struct job *job)
     struct apply_job *j = container_of(job, struct apply_job, job);
 
     j->began_us = now_us();
-    j->result = j->apply ? j->apply(j->apply_ctx, j->batch, j->flows.v.v, j->flows.v.len, &j->err)
-                         : proxy_apply(j->batch, &j->flows, j->extent == PROXY_ANEW, &j->err);
+    j->result = proxy_apply(&j->batch, j->extent == PROXY_ANEW, &j->err);
     j->took_us = now_us() - j->began_us;
 }
 
@@ -262,14 +253,12 @@ static void start(struct proxy *p)
     struct err err = ERR_INIT;
 
     j->proxy = p;
-    j->batch = nft_batch_new();
     j->extent = p->next;
-    j->apply = p->apply;
-    j->apply_ctx = p->apply_ctx;
-    proxy_render_batch(p->render, j->extent, j->batch, &j->flows);
+    proxy_batch_init(&j->batch);
+    proxy_render_batch(p->render, j->extent, &j->batch);
     p->stats.elements = (uint32_t)proxy_render_len(p->render);
     p->stats.services = (uint32_t)map_len(p->services);
-    if (nft_batch_empty(j->batch)) {
+    if (proxy_batch_empty(&j->batch)) {
         apply_job_free(j);
         return;
     }
@@ -363,8 +352,6 @@ int proxy_new(struct proxy **out, struct loop *l, struct client *c, struct job_p
     p->node_name = mem_strdup(o->node_name);
     p->quiet_ms = o->quiet_ms ? o->quiet_ms : PROXY_QUIET_MS;
     p->max_ms = o->max_ms ? o->max_ms : PROXY_MAX_MS;
-    p->apply = o->apply;
-    p->apply_ctx = o->apply_ctx;
     p->services = map_new();
     p->dirty = map_new();
     p->arena = arena_new(ARENA_BYTES);

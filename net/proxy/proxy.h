@@ -31,8 +31,6 @@ struct proxy;
 struct loop;
 struct client;
 struct job_pool;
-struct nft_batch;
-struct netlink_flow;
 
 struct proxy_opts {
     const char *node_name;               /* Local traffic policies: which endpoints are ours */
@@ -40,12 +38,6 @@ struct proxy_opts {
     const char *service_cidr;  /* NULL: 10.43.0.0/16; unknown addresses in it are refused at once */
     const char *dns_ip;           /* answered by the dns role itself: no rules for it; NULL: none */
     int64_t quiet_ms, max_ms;            /* 0: the defaults */
-    /* Tests: instead of the kernel. In a job. `flows` are the UDP flows to forget after the batch.
-     * */
-    int (*apply)(void *ctx, const struct nft_batch *b, const struct netlink_flow *flows,
-                 size_t n_flows,
-                 struct err *err);
-    void *apply_ctx;
 };
 
 int proxy_new(struct proxy **out, struct loop *l, struct client *c, struct job_pool *pool,

@@ -13,7 +13,7 @@ static void sweep_chains(struct netlink *nl)
         log_warn("chains of a former run stay, empty", "why=\"%s\"", err.msg);
 }
 
-int proxy_apply(struct nft_batch *b, const struct proxy_flows *flows, bool sweep, struct err *err)
+int proxy_apply(const struct proxy_batch *b, bool sweep, struct err *err)
 {
     _cleanup_(netlink_freep) struct netlink *nl = NULL;
     struct err own = ERR_INIT;
@@ -21,9 +21,9 @@ int proxy_apply(struct nft_batch *b, const struct proxy_flows *flows, bool sweep
     if (netlink_open(&nl, NETLINK_BUS_NETFILTER, err) < 0)
         return -1;
     netlink_set_timeout(nl, PROXY_APPLY_MS);
-    if (nft_batch_send(b, nl, err) < 0)
+    if (nft_batch_send(b->chains, nl, err) < 0 || nft_batch_send(b->rules, nl, err) < 0)
         return -1;
-    if (netlink_conntrack_del(nl, flows->v.v, flows->v.len, &own) < 0)
+    if (netlink_conntrack_del(nl, b->flows.v, b->flows.len, &own) < 0)
         log_warn("UDP clients may stay with endpoints that are gone", "why=\"%s\"", own.msg);
     if (sweep)
         sweep_chains(nl);
@@ -32,10 +32,10 @@ int proxy_apply(struct nft_batch *b, const struct proxy_flows *flows, bool sweep
 
 int proxy_cleanup(struct err *err)
 {
-    _cleanup_(nft_batch_freep) struct nft_batch *b = nft_batch_new();
-    struct proxy_flows none = { 0 };
+    _cleanup_(proxy_batch_deinit) struct proxy_batch b;
 
-    nft_table_add(b, PROXY_TABLE);
-    nft_table_del(b, PROXY_TABLE);
-    return proxy_apply(b, &none, false, err) < 0 ? err_wrap(err, "remove the Service rules") : 0;
+    proxy_batch_init(&b);
+    nft_table_add(b.rules, PROXY_TABLE);
+    nft_table_del(b.rules, PROXY_TABLE);
+    return proxy_apply(&b, false, err) < 0 ? err_wrap(err, "remove the Service rules") : 0;
 }

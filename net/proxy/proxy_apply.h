@@ -1,4 +1,4 @@
-/* proxy_apply.h -- inside the room: one batch to the kernel. Blocking, in a job. */
+/* proxy_apply.h -- inside the room: a batch to the kernel. Blocking, in a job. */
 #ifndef NET_PROXY_PROXY_APPLY_H
 #define NET_PROXY_PROXY_APPLY_H
 
@@ -6,8 +6,8 @@
 
 #define PROXY_APPLY_MS 60000             /* of one batch, however big */
 
-/* The batch, all or nothing; then the flows are forgotten and, with `sweep`, chains that nobody
- * needs any more go, where a failure is only logged. */
-int proxy_apply(struct nft_batch *b, const struct proxy_flows *flows, bool sweep, struct err *err);
+/* The chains, the rules, each all or nothing; then the flows are forgotten and, with `sweep`,
+ * chains that nobody needs any more go, where a failure is only logged. */
+int proxy_apply(const struct proxy_batch *b, bool sweep, struct err *err);
 
 #endif

@@ -22,8 +22,12 @@
  *                 as there are not fewer.
  *
  * A batch may come in between two hooks, or between a chain and its map:
+ *   - A chain is made in a batch before the one whose elements lead to it: a packet under way goes
+ *     by the rules it began with, and in those a chain just made is empty. Some that are no longer
+ *     needed stay, as numbers of endpoints come again.
  *   - A connection that finds no endpoint for its random number is taken by a last rule, which
- *     gives it the first one.
+ *     gives it the first one; and what is not found in `services` is looked up again: before Linux
+ *     6.17 a lookup beside a batch may miss an element that is there before and after.
  *   - What the rules before rewrote to its own sender is masqueraded by those after: so elements of
  *     `hairpin` stay for one batch more than their endpoint.
  * Without endpoints `no-endpoints` refuses or drops in the filter hooks.
@@ -47,6 +51,8 @@
 #define PRIORITY_DNAT (-100)
 #define PRIORITY_SNAT 100
 #define CHAIN_BYTES 40
+#define CHAINS_SPARE 32                  /* unused ones that stay */
+#define LOOKS 2
 
 enum { MODE_OUT, MODE_ALL, MODE_HERE };
 enum { NONE_REJECT = 1, NONE_DROP };
@@ -363,7 +369,7 @@ static bool still_there(const struct proxy_render *r, const struct proxy_entry *
     }
 }
 
-static void collect_flows(struct proxy_render *r, struct proxy_flows *flows)
+static void collect_flows(struct proxy_render *r, struct proxy_batch *out)
 {
     for (struct proxy_entry *e = proxy_elems_changed(r->elems); e; e = e->next_changed) {
         struct netlink_flow f = { .proto = IPPROTO_UDP, .orig_dst = e->want.key[0],
@@ -374,11 +380,11 @@ static void collect_flows(struct proxy_render *r, struct proxy_flows *flows)
         if (e->want.set == PROXY_ENDPOINTS && proxy_entry_gone(e) && !still_there(r, e)) {
             f.reply_src = e->have_data[0];
             f.reply_sport = (uint16_t)e->have_data[1];
-            vec_push(&flows->v, f);
+            vec_push(&out->flows, f);
         } else if (e->want.set == PROXY_SERVICES && proxy_entry_new(e) && !e->have) {
             f.reply_src = f.orig_dst;            /* went out as it was */
             f.reply_sport = f.orig_dport;
-            vec_push(&flows->v, f);
+            vec_push(&out->flows, f);
         }
     }
 }
@@ -479,8 +485,8 @@ static void put_chain(struct nft_batch *b, const struct proxy_render *r, const c
     if (data[1])
         put_remembered(b, name, node_port, (struct pick){ n, base, data[1] });
     put_pick(b, name, node_port, (struct pick){ n, base, data[1] });
-    if (n > 1 || data[1])                        /* when that one missed, or `clients` is full */
-        put_pick(b, name, node_port, (struct pick){ 1, base, 0 });
+    /* when that one missed, or `clients` is full */
+    put_pick(b, name, node_port, (struct pick){ 1, base, 0 });
 }
 
 /* The chains that verdicts of these entries need, before and after. */
@@ -512,31 +518,33 @@ static void count_chains(struct proxy_render *r)
     }
 }
 
-static void add_chains(struct proxy_render *r, struct nft_batch *b)
+/* Those that are needed and not there yet, or all that are needed. */
+static void put_chains(struct proxy_render *r, struct nft_batch *b, bool all)
 {
     const char *name;
     void *value;
 
-    for (int pass = 0; pass < 2; pass++) {
-        for (size_t at = 0; map_next(r->chains, &at, &name, &value);) {
-            struct chain *c = value;
+    for (size_t at = 0; map_next(r->chains, &at, &name, &value);) {
+        struct chain *c = value;
 
-            if (c->have || c->refs == 0)
-                continue;
-            if (pass == 0)
-                nft_chain_add(b, T, name, NULL);
-            else
-                put_chain(b, r, name, c->data);
-            c->have = pass == 1;
-        }
+        if (c->refs == 0 || (c->have && !all))
+            continue;
+        nft_chain_add(b, T, name, NULL);
+        put_chain(b, r, name, c->data);
+        c->have = true;
     }
 }
 
 static void drop_chains(struct proxy_render *r, struct nft_batch *b)
 {
+    unsigned unused = 0;
     const char *name;
     void *value;
 
+    for (size_t at = 0; map_next(r->chains, &at, &name, &value);)
+        unused += ((struct chain *)value)->refs == 0;
+    if (unused <= CHAINS_SPARE)
+        return;
     for (size_t at = 0; map_next(r->chains, &at, &name, &value);) {
         struct chain *c = value;
 
@@ -553,16 +561,18 @@ static void drop_chains(struct proxy_render *r, struct nft_batch *b)
 static void put_dispatch(struct nft_batch *b, const char *chain, enum nft_hook_num num)
 {
     nft_chain_add(b, T, chain, &(struct nft_hook){ "nat", num, PRIORITY_DNAT });
-    nft_rule_begin(b, T, chain);
-    put_key(b, false, 0);
-    nft_lookup_verdict(b, sets[PROXY_SERVICES].name, 0);
-    nft_rule_end(b);
-    nft_rule_begin(b, T, chain);
-    nft_load_info(b, 0, NFT_INFO_DADDR_TYPE);
-    nft_cmp(b, 0, NFT_EQ, &(uint32_t){ NFT_ADDRTYPE_LOCAL }, 4);
-    put_key(b, true, 0);
-    nft_lookup_verdict(b, sets[PROXY_SERVICES].name, 0);
-    nft_rule_end(b);
+    for (int i = 0; i < LOOKS; i++) {
+        nft_rule_begin(b, T, chain);
+        put_key(b, false, 0);
+        nft_lookup_verdict(b, sets[PROXY_SERVICES].name, 0);
+        nft_rule_end(b);
+        nft_rule_begin(b, T, chain);
+        nft_load_info(b, 0, NFT_INFO_DADDR_TYPE);
+        nft_cmp(b, 0, NFT_EQ, &(uint32_t){ NFT_ADDRTYPE_LOCAL }, 4);
+        put_key(b, true, 0);
+        nft_lookup_verdict(b, sets[PROXY_SERVICES].name, 0);
+        nft_rule_end(b);
+    }
 }
 
 static void put_masquerade(struct nft_batch *b)
@@ -651,23 +661,57 @@ static void put_frame(struct nft_batch *b, const struct proxy_render *r, bool sc
     put_filter(b, r, "no-endpoints-out", NFT_HOOK_OUTPUT);
 }
 
-void proxy_render_batch(struct proxy_render *r, enum proxy_extent extent, struct nft_batch *b,
-                        struct proxy_flows *flows)
+/* What the rules of chains name, for a batch that comes before the frame. */
+static void put_sets(struct nft_batch *b)
+{
+    nft_table_add(b, T);
+    for (unsigned i = 0; i < PROXY_SET_MAX; i++)
+        nft_set_add(b, T, &sets[i]);
+    nft_set_add(b, T, &clients);
+}
+
+static void forget(struct proxy_render *r)
+{
+    map_free(r->chains, chain_free);
+    r->chains = map_new();
+    proxy_elems_forget(r->elems);
+}
+
+void proxy_render_batch(struct proxy_render *r, enum proxy_extent extent, struct proxy_batch *out)
 {
     release_left(r);
-    if (extent != PROXY_CHANGED) {
-        map_free(r->chains, chain_free);
-        r->chains = map_new();
-        collect_flows(r, flows);                 /* before it is forgotten what there was */
-        proxy_elems_forget(r->elems);
-        put_frame(b, r, extent == PROXY_SCRATCH);
-    } else {
-        collect_flows(r, flows);
-    }
+    collect_flows(r, out);
+    if (extent != PROXY_CHANGED)
+        forget(r);
     count_chains(r);
-    add_chains(r, b);
-    write_elems(r, b, false);
-    write_elems(r, b, true);
-    drop_chains(r, b);
+    /* Rules that a chain of a former run has already stand there twice, until the next batch. */
+    if (extent == PROXY_ANEW)
+        put_sets(out->chains);
+    if (extent != PROXY_SCRATCH)
+        put_chains(r, out->chains, false);
+    if (extent != PROXY_CHANGED) {
+        put_frame(out->rules, r, extent == PROXY_SCRATCH);
+        put_chains(r, out->rules, true);
+    }
+    write_elems(r, out->rules, false);
+    write_elems(r, out->rules, true);
+    drop_chains(r, out->rules);
     proxy_elems_settle(r->elems);
+}
+
+void proxy_batch_init(struct proxy_batch *b)
+{
+    *b = (struct proxy_batch){ .chains = nft_batch_new(), .rules = nft_batch_new() };
+}
+
+void proxy_batch_deinit(struct proxy_batch *b)
+{
+    nft_batch_free(b->chains);
+    nft_batch_free(b->rules);
+    vec_deinit(&b->flows);
+}
+
+bool proxy_batch_empty(const struct proxy_batch *b)
+{
+    return nft_batch_empty(b->chains) && nft_batch_empty(b->rules);
 }

@@ -26,8 +26,16 @@ enum proxy_extent {
     PROXY_SCRATCH                        /* all, in a new table: connections may meet a gap */
 };
 
-/* UDP flows to be forgotten once a batch is applied. */
-struct proxy_flows { VEC(struct netlink_flow) v; };
+/* What goes to the kernel. A packet under way keeps to the rules it began with, but finds elements
+ * as they are now: so a chain is there before an element leads to it. */
+struct proxy_batch {
+    struct nft_batch *chains;            /* first, on its own; may be empty */
+    struct nft_batch *rules;
+    VEC(struct netlink_flow) flows;      /* of UDP, to be forgotten then */
+};
+void proxy_batch_init(struct proxy_batch *b);
+void proxy_batch_deinit(struct proxy_batch *b);
+bool proxy_batch_empty(const struct proxy_batch *b);
 
 struct proxy_render *proxy_render_new(const struct proxy_render_opts *opts);
 struct proxy_render *proxy_render_free(struct proxy_render *r);
@@ -35,8 +43,7 @@ CLEANUP_DEFINE(struct proxy_render, proxy_render_free)
 
 /* `m` is read only here and now; NULL or without addresses: the Service has no rules. */
 void proxy_render_set(struct proxy_render *r, const char *key, const struct svcmap *m);
-void proxy_render_batch(struct proxy_render *r, enum proxy_extent extent, struct nft_batch *b,
-                        struct proxy_flows *flows);
+void proxy_render_batch(struct proxy_render *r, enum proxy_extent extent, struct proxy_batch *out);
 /* Walks the Services that did not get all they claim, since another one has it: they are to be set
  * again whenever any other changed. *at = 0 first; NULL at the end. */
 const char *proxy_render_next_crowded(const struct proxy_render *r, size_t *at);

@@ -178,21 +178,17 @@ static int box_set_current(const struct image_store *s, const char *hex, struct 
 /* Those of former binaries, unless a pod still runs from them. The caller holds `lock`. */
 static int box_drop_old(const struct image_store *s, const char *hex, struct err *err)
 {
-    _cleanup_fd_ int fd = openat(s->fd, "box", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct map *held = NULL;
     struct dirent *e;
     DIR *d;
 
-    if (fd < 0)
-        return err_sys(err, "open %s/box", s->dir);
     if (image_lease_held(&held, s, err) < 0)
         return -1;
-    d = fdopendir(fd);
+    d = fd_opendir(s->fd, "box", err);
     if (!d) {
         map_free(held, NULL);
-        return err_sys(err, "read %s/box", s->dir);
+        return err_wrap(err, "%s", s->dir);
     }
-    fd = -1;                            /* d has it */
     while ((e = readdir(d))) {
         char key[sizeof("box:") + 256], path[BOX_PATH_BYTES + 256], tmp[IMAGE_TMP_NAME_BYTES];
 

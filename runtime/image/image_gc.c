@@ -170,22 +170,18 @@ static int gc_usage_dir(int64_t *bytes, int64_t *inodes, const struct image_stor
                         const char *dir,
                         struct err *err)
 {
-    int fd = openat(s->fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    DIR *d = fd_opendir(s->fd, dir, err);
     struct dirent *e;
 
-    if (!d) {
-        err_sys(err, "open %s/%s", s->dir, dir);
-        fd_close(fd);
-        return -1;
-    }
+    if (!d)
+        return err_wrap(err, "%s", s->dir);
     while ((e = readdir(d))) {
         char digest[IMAGE_DIGEST_BYTES + sizeof(e->d_name)];
         struct stat st;
         int64_t files = 0;
 
         snprintf(digest, sizeof(digest), "sha256:%s", e->d_name);
-        if (e->d_name[0] == '.' || fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        if (e->d_name[0] == '.' || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
         *bytes += (int64_t)st.st_blocks * 512;
         *inodes += 1;

@@ -172,17 +172,13 @@ static int lease_compare(const void *x, const void *y)
 
 int image_lease_list(char ***out, size_t *n, const struct image_store *s, struct err *err)
 {
-    int fd = openat(s->fd, "leases", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    DIR *d = fd_opendir(s->fd, "leases", err);
     char path[LEASE_PATH_BYTES];
     VEC(char *) ids = { 0 };
     struct dirent *e;
 
-    if (!d) {
-        err_sys(err, "open %s/leases", s->dir);
-        fd_close(fd);
-        return -1;
-    }
+    if (!d)
+        return err_wrap(err, "%s", s->dir);
     while ((e = readdir(d)))
         if (lease_path(path, e->d_name, NULL) == 0)     /* not the leavings of a write */
             vec_push(&ids, mem_strdup(e->d_name));

@@ -273,15 +273,11 @@ static int store_keep_image(struct map *keep, const struct image_store *s,
 static int store_sweep_dir(const struct image_store *s, const char *dir, const struct map *keep,
                            int64_t *freed, struct err *err)
 {
-    int fd = openat(s->fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    DIR *d = fd_opendir(s->fd, dir, err);
     struct dirent *e;
 
-    if (!d) {
-        err_sys(err, "open %s/%s", s->dir, dir);
-        fd_close(fd);
-        return -1;
-    }
+    if (!d)
+        return err_wrap(err, "%s", s->dir);
     while ((e = readdir(d))) {
         char digest[IMAGE_DIGEST_BYTES + 256], path[STORE_PATH_BYTES + 256];
         char tmp[IMAGE_TMP_NAME_BYTES];
@@ -305,14 +301,11 @@ static int store_sweep_dir(const struct image_store *s, const char *dir, const s
 
 static void store_empty_tmp(const struct image_store *s)
 {
-    int fd = openat(s->fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    DIR *d = fd_opendir(s->fd, "tmp", NULL);
     struct dirent *e;
 
-    if (!d) {
-        fd_close(fd);
+    if (!d)
         return;
-    }
     while ((e = readdir(d)))
         if (!str_eq(e->d_name, ".") && !str_eq(e->d_name, ".."))
             fd_remove_tree(dirfd(d), e->d_name, NULL);

@@ -157,3 +157,12 @@ void node_exec_cancel(struct node_exec *e)
         e->t.shims->exec_forget(e->t.shim, e->id);
     exec_free(e);
 }
+
+const char *node_exec_words(struct arena *a, const struct exec_action_view *e)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT;
+
+    for (unsigned i = 0; i < e->n_command; i++)
+        buf_fmt(&b, "%s%s", i ? " " : "", e->command[i]);
+    return arena_strdup(a, b.p ? b.p : "");
+}

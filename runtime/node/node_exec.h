@@ -4,6 +4,7 @@
 #ifndef RUNTIME_NODE_NODE_EXEC_H
 #define RUNTIME_NODE_NODE_EXEC_H
 
+#include "gen/views.h"
 #include "runtime/shim/shim_client.h"
 
 #define NODE_EXEC_OUTPUT_MAX 10240
@@ -48,5 +49,7 @@ struct node_exec *node_exec_start(const struct node_exec_target *t,
                                   const struct node_exec_opts *o);
 /* kills it; no callback. NULL is fine; not after done */
 void node_exec_cancel(struct node_exec *e);
+/* "a b c", for messages. */
+const char *node_exec_words(struct arena *a, const struct exec_action_view *e);
 
 #endif

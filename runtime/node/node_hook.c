@@ -38,15 +38,6 @@ static void on_timer(struct loop_timer *t)
     end(container_of(t, struct node_hook, timer));
 }
 
-static const char *command_text(struct arena *a, const struct exec_action_view *e)
-{
-    _cleanup_buf_ struct buf b = BUF_INIT;
-
-    for (unsigned i = 0; i < e->n_command; i++)
-        buf_fmt(&b, "%s%s", i ? " " : "", e->command[i]);
-    return arena_strdup(a, b.p ? b.p : "");
-}
-
 static void on_exec(void *ctx, const struct node_exec_result *x)
 {
     struct node_hook *h = ctx;
@@ -54,14 +45,14 @@ static void on_exec(void *ctx, const struct node_exec_result *x)
     _cleanup_buf_ struct buf text = BUF_INIT;
     const char *why = x->err ? x->err->msg : x->timed_out ? "command timed out"
                       : arena_printf(a, "command '%s' exited with %d",
-                                     command_text(a, h->o.handler->exec),
+                                     node_exec_words(a, h->o.handler->exec),
                                      x->exit_code);
 
     buf_utf8(&text, x->output.p, x->output.len);
     if (x->err || x->timed_out || x->exit_code)
         err_set(&h->err, ERR_FAILED,
                 "Exec lifecycle hook ([%s]) for Container \"%s\" in Pod \"%s\" failed - error: "
-                "%s, message: \"%s\"", command_text(a, h->o.handler->exec), h->o.container->name,
+                "%s, message: \"%s\"", node_exec_words(a, h->o.handler->exec), h->o.container->name,
                     h->pod_key, why,
                 text.p ? text.p : "");
     end(h);

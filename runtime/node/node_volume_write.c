@@ -34,14 +34,12 @@ static int open_dir(int at, const char *name, struct err *err)
 
 static size_t count_files(int dir)
 {
-    _cleanup_fd_ int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    DIR *d = fd_opendir(dir, ".", NULL);
     struct dirent *e;
     size_t n = 0;
 
     if (!d)
         return 0;
-    fd = -1;
     while ((e = readdir(d))) {
         if (str_eq(e->d_name, ".") || str_eq(e->d_name, ".."))
             continue;
@@ -226,14 +224,12 @@ static bool is_wanted(const struct node_volume_task *t, const char *entry)
 static int remove_old(int volume, const char *current, const struct node_volume_task *t,
                       struct err *err)
 {
-    _cleanup_fd_ int fd = openat(volume, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    DIR *d = fd_opendir(volume, ".", err);
     struct dirent *e;
     int r = 0;
 
     if (!d)
-        return err_sys(err, "open a volume");
-    fd = -1;
+        return err_wrap(err, "a volume");
     while (r == 0 && (e = readdir(d))) {
         if (str_eq(e->d_name, ".") || str_eq(e->d_name, "..") || str_eq(e->d_name, DATA) ||
             str_eq(e->d_name, current) || is_wanted(t, e->d_name))

@@ -54,15 +54,6 @@ static void fail_later(struct probe_run *r, const char *message)
     loop_timer_set(r->loop, &r->tell, 0, on_tell);
 }
 
-static const char *words(struct arena *a, const struct exec_action_view *e)
-{
-    _cleanup_buf_ struct buf b = BUF_INIT;
-
-    for (unsigned i = 0; i < e->n_command; i++)
-        buf_fmt(&b, "%s%s", i ? " " : "", e->command[i]);
-    return arena_strdup(a, b.p ? b.p : "");
-}
-
 static void on_exec(void *ctx, const struct node_exec_result *x)
 {
     struct probe_run *r = ctx;
@@ -74,7 +65,7 @@ static void on_exec(void *ctx, const struct node_exec_result *x)
         end(r, PROBE_ERROR, x->err->msg);
     else if (x->timed_out)
         end(r, PROBE_FAILURE, arena_printf(a, "command timed out: \"%s\" timed out after %llds",
-                                           words(a, r->what->exec),
+                                           node_exec_words(a, r->what->exec),
                                            (long long)r->timeout_ms / 1000));
     else
         end(r, x->exit_code == 0 ? PROBE_SUCCESS : PROBE_FAILURE, x->exit_code && text.p ? text.p :

@@ -50,16 +50,15 @@ static double cpu_now_s(void)
 
 static double apply(struct proxy_render *r, enum proxy_extent extent, double *render_s)
 {
-    _cleanup_(nft_batch_freep) struct nft_batch *b = nft_batch_new();
-    struct proxy_flows flows = { 0 };
+    _cleanup_(proxy_batch_deinit) struct proxy_batch b;
     struct err err = ERR_INIT;
     double start = bench_now_s(), rendered;
 
-    proxy_render_batch(r, extent, b, &flows);
+    proxy_batch_init(&b);
+    proxy_render_batch(r, extent, &b);
     rendered = bench_now_s();
-    if (proxy_apply(b, &flows, extent == PROXY_ANEW, &err) < 0)
+    if (proxy_apply(&b, extent == PROXY_ANEW, &err) < 0)
         bench_fail("proxy", err.msg);
-    vec_deinit(&flows.v);
     *render_s = rendered - start;
     return bench_now_s() - rendered;
 }

@@ -2,13 +2,15 @@
 # upgrade.test.sh: the binary replaced and the parent restarted, up and down, under 200 open connections and a loop of new
 # ones through a Service: no request fails, no connection closes, no container restarts, names are answered, data stay.
 # An older binary refuses what a newer one has migrated, and the backup is the way back.
+# INRO_OLDER_BIN=FILE in the environment: a binary of an earlier commit is the older one; else this one is both, but for
+# its version.
 . "$(dirname "$0")/lib.sh"
 e2e_begin upgrade
 older=$work/inro.older newer=$work/inro.newer
 version=$("$INRO_BIN" version --short)
 newer_version=v1.36.9${version#v1.36.[0-9]}
 # the same program with another version in it, of the same length
-cp "$INRO_BIN" "$older"
+cp "${INRO_OLDER_BIN:-$INRO_BIN}" "$older"
 LC_ALL=C sed "s/${version//./\\.}/$newer_version/g" "$INRO_BIN" > "$newer"
 chmod +x "$newer"
 check "the two are of different versions" is "$("$older" version --short) $("$newer" version --short)" "$version $newer_version"
