@@ -29,16 +29,28 @@ count() {
     return $seen
 }
 
+# Stopped: so is what the layer runs, and what it made is cleaned up before we go.
+layer_stop() {
+    local end=$((SECONDS + 60))
+    kill -TERM -- "-$1" 2> /dev/null
+    while kill -0 -- "-$1" 2> /dev/null && [ $SECONDS -lt $end ]; do sleep 0.1; done
+    exit 130
+}
+
 # layer NAME COMMAND...: runs it, shows its output, counts; a layer that dies counts as one failure
 layer() {
     local title=$1 text status=0 worker viewer log=out/test-$1.log before=$failed start=$SECONDS; shift
     echo "== $title"
     # into a file, and shown from there: a process left behind cannot hold us up as the end of a pipe
     : > "$log"
+    set -m                                           # a process group of its own, to be ended as a whole
     (set +e; "$@") > "$log" 2>&1 & worker=$!
+    set +m
+    trap 'layer_stop $worker' INT TERM
     tail -n +1 -s 0.2 -f --pid=$worker "$log" & viewer=$!
     wait $worker || status=$?
     wait $viewer || :
+    trap - INT TERM
     text=$(cat "$log")
     count "$text" || { [ $status != 0 ] || status=1; }
     case $status in

@@ -223,6 +223,7 @@ e2e_stop_all() {
 e2e_cleanup() {
     local name p
     trap - EXIT
+    trap '' INT TERM PIPE                            # once is enough, and nobody may listen any more
     # killed first: pods would take their grace, and nobody looks any more
     for name in "${nodes[@]:-}"; do [ -z "$name" ] || node_kill "$name"; done
     e2e_stop_all
@@ -249,9 +250,17 @@ no_reports() {
     e2e_stop_all
     ! grep -hE -A 30 'Sanitizer[: ]|: runtime error: ' "$work"/*/*log
 }
+# Servers, roles and shims have their node's log open as long as they live.
+nothing_runs() {
+    local p
+    for p in $(find /proc/[0-9]*/fd -lname "$work/*/log*" 2> /dev/null | cut -d/ -f3 | sort -u); do
+        echo "$p $({ tr '\0' ' ' < "/proc/$p/cmdline"; } 2> /dev/null)"
+    done | { ! grep .; }
+}
 e2e_end() {
     [ -z "${INRO_SAN:-}" ] || check "no sanitizer complains" no_reports
-    echo "$passed passed, $failed failed"
     e2e_cleanup
+    check "nothing runs on" eventually 5 nothing_runs
+    echo "$passed passed, $failed failed"
     [ $failed = 0 ]; exit
 }

@@ -144,6 +144,7 @@ echo "$work/n2/" > "$work/path"           # in a file: grep would find itself
 pids_n2() {
     local net; net=$(stat -Lc %i "/run/netns/$(ns_of n2)")
     groups_n2 | while read -r g; do cat "$g/cgroup.procs"; done 2> /dev/null
+    find /proc/[0-9]*/fd -lname "$work/n2/log*" 2> /dev/null | cut -d/ -f3         # shims are in their pods' namespaces
     { stat -Lc '%i %n' /proc/[0-9]*/ns/net | awk -v net="$net" -F'[ /]' '$1 == net { print $4 }'
       grep -laF -f "$work/path" /proc/[0-9]*/cmdline /proc/[0-9]*/environ | cut -d/ -f3; } 2> /dev/null
 }

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "core/base/fd.h"
-#include "tests/harness/test.h"
+#include "tests/harness/test_ports.h"
 
 TEST_VERB(keep, KEEP_VERB, keep_main)
 
@@ -16,14 +16,7 @@ struct pair { int udp, tcp; struct sockaddr_in at; };
 
 static void bind_pair(struct pair *p)
 {
-    struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-    socklen_t len = sizeof(p->at);
-
-    p->udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    EXPECT_EQ(bind(p->udp, (struct sockaddr *)&any, sizeof(any)), 0);
-    EXPECT_EQ(getsockname(p->udp, (struct sockaddr *)&p->at, &len), 0);
-    p->tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    EXPECT_EQ(bind(p->tcp, (struct sockaddr *)&p->at, sizeof(p->at)), 0);
+    test_bind_both(&p->udp, &p->tcp, &p->at);
     EXPECT_EQ(listen(p->tcp, 4), 0);
 }
 

@@ -14,6 +14,7 @@
 #include "net/dns/dns_conn.h"
 #include "tests/fake/fake_client.h"
 #include "tests/fake/fake_env.h"
+#include "tests/harness/test_ports.h"
 #include "tests/unit/net/dns/dns_case.h"
 
 struct box {
@@ -45,13 +46,15 @@ static void box_init(struct box *b)
     struct sockaddr_in at;
 
     memset(b, 0, sizeof(*b));
-    b->up_tcp = -1;
     fake_env_init(&b->env, 1);
     EXPECT_OK(loop_new(&b->loop, &b->env.env, &err), &err);
     b->fake = fake_client_new(b->loop);
     b->udp = udp_socket(&at);
     for (int i = 0; i < 2; i++) {
-        b->up[i] = udp_socket(&at);
+        if (i == 0)
+            test_bind_both(&b->up[i], &b->up_tcp, &at);
+        else
+            b->up[i] = udp_socket(&at);
         snprintf(b->up_text[i], sizeof(b->up_text[i]), "127.0.0.1:%u", ntohs(at.sin_port));
     }
 }
@@ -405,17 +408,6 @@ TEST(answers_that_do_not_fit_the_question_are_not_believed)
     box_deinit(&b);
 }
 
-static void listen_tcp(struct box *b)
-{
-    struct sockaddr_in at;
-    socklen_t len = sizeof(at);
-
-    EXPECT_EQ(getsockname(b->up[0], (struct sockaddr *)&at, &len), 0);
-    b->up_tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    EXPECT_EQ(bind(b->up_tcp, (struct sockaddr *)&at, sizeof(at)), 0);
-    EXPECT_EQ(listen(b->up_tcp, 5), 0);
-}
-
 TEST(what_was_cut_comes_over_tcp)
 {
     struct box b;
@@ -427,7 +419,7 @@ TEST(what_was_cut_comes_over_tcp)
 
     box_init(&b);
     start(&b, 1, false);
-    listen_tcp(&b);
+    EXPECT_EQ(listen(b.up_tcp, 5), 0);
     EXPECT_STR(ask(&b, "example.com", DNS_A), "silence");
     EXPECT(asked(&b, 0, &q));
     reply(&b, 0, &q, &cut);
