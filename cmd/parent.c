@@ -18,6 +18,7 @@
 
 #define AGAIN_MIN_MS 20                  /* until a role that ended is started again; doubles */
 #define AGAIN_MAX_MS 10000
+#define AGAIN_MAX_READY_MS 1000          /* of one whose start works */
 #define STEADY_MS 10000                  /* having run so long, the next failure is a first one */
 #define STEADY_TIMES 10                  /* or so many times as long as it had waited */
 #define END_MS 15000                     /* roles may take this long to end */
@@ -112,18 +113,21 @@ static void on_again(struct loop_timer *t)
     role_start(container_of(t, struct parent_role, again));
 }
 
-int64_t parent_wait_ms(int64_t wait_ms, int64_t ran_ms)
+int64_t parent_wait_ms(int64_t wait_ms, int64_t ran_ms, bool was_ready)
 {
+    int64_t most = was_ready ? AGAIN_MAX_READY_MS : AGAIN_MAX_MS;
+
     if (!wait_ms || ran_ms >= STEADY_MS || ran_ms >= STEADY_TIMES * wait_ms)
         return AGAIN_MIN_MS;
-    return wait_ms > AGAIN_MAX_MS / 2 ? AGAIN_MAX_MS : wait_ms * 2;
+    return wait_ms > most / 2 ? most : wait_ms * 2;
 }
 
 static void role_again(struct parent_role *pr)
 {
     struct parent *p = pr->parent;
 
-    pr->wait_ms = parent_wait_ms(pr->wait_ms, loop_now_ms(p->loop) - pr->started_ms);
+    pr->wait_ms = parent_wait_ms(pr->wait_ms, loop_now_ms(p->loop) - pr->started_ms, pr->ready);
+    pr->ready = false;
     loop_timer_set(p->loop, &pr->again, pr->wait_ms, on_again);
 }
 
@@ -134,8 +138,8 @@ static void on_exit_role(struct child *c, int status, int sig, void *ctx)
 
     pr->child = child_free(c);
     pr->refusals = refusals_free(pr->refusals);
-    pr->ready = false;
     if (p->stopping) {
+        pr->ready = false;
         if (status != 0)
             log_warn("role ended badly", "which=%s status=%d", role_rows[pr->id].verb, status);
         parent_step(p);

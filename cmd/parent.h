@@ -42,8 +42,9 @@ int parent_send_secret(struct child *to, enum role_pem id, const char *text, str
 /* Until it was told to end and all roles have ended. */
 void parent_run(struct parent *p);
 /* How long to wait before a role that ended is started again: it had run for ran_ms, after a wait
- * of wait_ms (0: its first start). A role that ends again and again takes little of the machine,
- * and one that had worked for a while is back at once. */
-int64_t parent_wait_ms(int64_t wait_ms, int64_t ran_ms);
+ * of wait_ms (0: its first start), and had become ready or not. A role that ends again and again
+ * takes little of the machine, one that had been ready is back soon, and one that had worked for a
+ * while at once. */
+int64_t parent_wait_ms(int64_t wait_ms, int64_t ran_ms, bool was_ready);
 
 #endif
