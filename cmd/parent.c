@@ -122,12 +122,11 @@ int64_t parent_wait_ms(int64_t wait_ms, int64_t ran_ms, bool was_ready)
     return wait_ms > most / 2 ? most : wait_ms * 2;
 }
 
-static void role_again(struct parent_role *pr)
+static void role_again(struct parent_role *pr, bool was_ready)
 {
     struct parent *p = pr->parent;
 
-    pr->wait_ms = parent_wait_ms(pr->wait_ms, loop_now_ms(p->loop) - pr->started_ms, pr->ready);
-    pr->ready = false;
+    pr->wait_ms = parent_wait_ms(pr->wait_ms, loop_now_ms(p->loop) - pr->started_ms, was_ready);
     loop_timer_set(p->loop, &pr->again, pr->wait_ms, on_again);
 }
 
@@ -135,11 +134,12 @@ static void on_exit_role(struct child *c, int status, int sig, void *ctx)
 {
     struct parent_role *pr = ctx;
     struct parent *p = pr->parent;
+    bool was_ready = pr->ready;
 
     pr->child = child_free(c);
     pr->refusals = refusals_free(pr->refusals);
+    pr->ready = false;
     if (p->stopping) {
-        pr->ready = false;
         if (status != 0)
             log_warn("role ended badly", "which=%s status=%d", role_rows[pr->id].verb, status);
         parent_step(p);
@@ -149,7 +149,7 @@ static void on_exit_role(struct child *c, int status, int sig, void *ctx)
     pr->note.status = status;
     pr->note.signal = sig;
     pr->note.restarts++;
-    role_again(pr);
+    role_again(pr, was_ready);
     note(p);
     log_error("role ended", "which=%s status=%d signal=%d restart_ms=%lld%s",
               role_rows[pr->id].verb, status, sig, (long long)pr->wait_ms,
@@ -201,7 +201,7 @@ static void role_start(struct parent_role *pr)
     log_error("role not started", "which=%s error=%s", role_rows[pr->id].verb, err.msg);
     pr->child = child_free(pr->child);
     pr->refusals = refusals_free(pr->refusals);
-    role_again(pr);
+    role_again(pr, false);
 }
 
 /* --- all roles: they start together, as the API's socket is there already and connections wait in

@@ -43,7 +43,7 @@ benches: $(patsubst tests/bench/%.c,$(O)/bench/%,$(benches))
 
 # --- compile; what waits for the kernel, the disk or a person is made small instead of fast
 cold := cmd core/auth core/control core/object/rules core/object/schema_doc core/object/table core/object/convert \
-        core/object/apply core/object/patch core/base/yaml core/client/slice core/client/client_slice \
+        core/object/apply core/object/patch core/base/fd core/base/yaml core/client/slice core/client/client_slice \
         core/client/recorder core/api/api_alloc core/api/api_apply core/api/api_connect core/api/api_csr \
         core/api/api_delete core/api/api_discovery core/api/api_health core/api/api_join core/api/api_metric \
         core/api/api_negotiate core/api/api_openapi core/api/api_path core/api/api_proxy core/api/api_query \
@@ -51,7 +51,7 @@ cold := cmd core/auth core/control core/object/rules core/object/schema_doc core
         core/crypto/crypto_c core/crypto/crypto_i core/crypto/crypto_k plugins/admit runtime/cgroup \
         runtime/confine runtime/image/image_au runtime/image/image_b runtime/image/image_f \
         runtime/image/image_g runtime/image/image_l runtime/image/image_m runtime/image/image_p \
-        runtime/image/image_r runtime/node runtime/oci runtime/shim net/dns net/netlink net/pod net/tunnel
+        runtime/image/image_r runtime/node runtime/oci runtime/shim net/dns net/netlink net/pod net/proxy net/tunnel
 $(O)/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
 	$(CC) $(flags) $(if $(filter $(cold:=%),$<),$(COLD)) $(warn) -MMD -MP -c $< -o $@

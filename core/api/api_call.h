@@ -193,6 +193,8 @@ struct api_filter { struct selector *labels; struct fieldsel *fields; };
 int api_filter_init(struct api_filter *f, struct api_call *c);
 void api_filter_deinit(struct api_filter *f);
 bool api_filter_keeps(const struct api_filter *f, struct object *o);
+/* Of a watch with this filter (watch_cursor_opts.topic). */
+uint64_t api_filter_topic(const struct api_filter *f, const struct api_call *c);
 /* The name and namespace of the call, narrowed by metadata.name selectors. */
 int api_rv_parse(struct api_call *c, const char *text, int64_t *out);
 

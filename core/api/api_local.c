@@ -175,11 +175,10 @@ static void on_start(struct loop_timer *t)
     struct watch_list_opts lo = { .kind = r->kind->storage, .ns = r->ns, .keep = keep,
                                   .ctx = &w->filter };
     struct watch_cursor_opts co = { .kind = lo.kind, .ns = r->ns, .loop = w->owner->client.loop,
+                                    .topic = api_filter_topic(&w->filter, w->scratch),
                                     .on_more = on_more, .ctx = w };
     struct watch_list l;
 
-    if (w->filter.fields)
-        co.topic = fieldsel_topic(w->filter.fields);
     if (watch_cache_list(&l, cache, &lo, NULL) < 0) {
         relist(w);
         return;

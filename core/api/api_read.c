@@ -88,6 +88,13 @@ bool api_filter_keeps(const struct api_filter *f, struct object *o)
         (!f->fields || fieldsel_matches(f->fields, o));
 }
 
+uint64_t api_filter_topic(const struct api_filter *f, const struct api_call *c)
+{
+    if (*c->route.name)
+        return fieldsel_topic_name(c->route.name);
+    return f->fields ? fieldsel_topic(f->fields) : 0;
+}
+
 static bool keep(void *ctx, struct object *o)
 {
     return api_filter_keeps(ctx, o);

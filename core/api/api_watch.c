@@ -260,13 +260,9 @@ static int open_cursor(struct api_watch *w, int64_t after, struct err *err)
 {
     struct api_call *c = w->call;
     struct watch_cursor_opts o = { .kind = c->route.kind->storage, .ns = c->route.ns,
-                                   .after = after,
+                                   .topic = api_filter_topic(&w->filter, c), .after = after,
                                    .loop = c->home, .on_more = pump, .ctx = w };
 
-    if (*c->route.name)
-        o.topic = fieldsel_topic_name(c->route.name);
-    else if (w->filter.fields)
-        o.topic = fieldsel_topic(w->filter.fields);
     return watch_cursor_new(&w->cursor, c->api->cache, &o, err);
 }
 

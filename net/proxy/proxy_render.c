@@ -401,6 +401,13 @@ static void put_key(struct nft_batch *b, bool node_port, unsigned reg)
     nft_load_payload(b, reg + 2, NFT_TH_DPORT);
 }
 
+/* The source or destination (by its info) is an address of this host, or is none. */
+static void match_local(struct nft_batch *b, enum nft_info type, enum nft_op op)
+{
+    nft_load_info(b, 0, type);
+    nft_cmp(b, 0, op, &(uint32_t){ NFT_ADDRTYPE_LOCAL }, 4);
+}
+
 static void put_mark(struct nft_batch *b)
 {
     nft_load_info(b, 0, NFT_INFO_MARK);
@@ -457,8 +464,7 @@ static void put_insiders(struct nft_batch *b, const struct proxy_render *r, cons
     nft_lookup_verdict(b, sets[PROXY_INSIDE].name, 0);
     nft_rule_end(b);
     nft_rule_begin(b, T, chain);
-    nft_load_info(b, 0, NFT_INFO_SADDR_TYPE);
-    nft_cmp(b, 0, NFT_EQ, &(uint32_t){ NFT_ADDRTYPE_LOCAL }, 4);
+    match_local(b, NFT_INFO_SADDR_TYPE, NFT_EQ);
     put_key(b, node_port, 0);
     nft_lookup_verdict(b, sets[PROXY_INSIDE].name, 0);
     nft_rule_end(b);
@@ -567,8 +573,7 @@ static void put_dispatch(struct nft_batch *b, const char *chain, enum nft_hook_n
         nft_lookup_verdict(b, sets[PROXY_SERVICES].name, 0);
         nft_rule_end(b);
         nft_rule_begin(b, T, chain);
-        nft_load_info(b, 0, NFT_INFO_DADDR_TYPE);
-        nft_cmp(b, 0, NFT_EQ, &(uint32_t){ NFT_ADDRTYPE_LOCAL }, 4);
+        match_local(b, NFT_INFO_DADDR_TYPE, NFT_EQ);
         put_key(b, true, 0);
         nft_lookup_verdict(b, sets[PROXY_SERVICES].name, 0);
         nft_rule_end(b);
@@ -618,8 +623,7 @@ static void put_filter(struct nft_batch *b, const struct proxy_render *r, const 
     nft_rule_end(b);
     nft_rule_begin(b, T, chain);
     nft_match_bit(b, NFT_INFO_CT_STATE, NFT_STATE_NEW);
-    nft_load_info(b, 0, NFT_INFO_DADDR_TYPE);
-    nft_cmp(b, 0, NFT_EQ, &(uint32_t){ NFT_ADDRTYPE_LOCAL }, 4);
+    match_local(b, NFT_INFO_DADDR_TYPE, NFT_EQ);
     put_key(b, true, 0);
     nft_lookup_verdict(b, sets[PROXY_NO_ENDPOINTS].name, 0);
     nft_rule_end(b);
@@ -628,8 +632,7 @@ static void put_filter(struct nft_batch *b, const struct proxy_render *r, const 
     nft_rule_begin(b, T, chain);                 /* still going to a cluster IP: nobody has it */
     nft_match_net(b, NFT_IP_DADDR, NFT_EQ, r->opts.service);
     nft_match_bit(b, NFT_INFO_CT_STATE, NFT_STATE_NEW);
-    nft_load_info(b, 0, NFT_INFO_DADDR_TYPE);
-    nft_cmp(b, 0, NFT_NE, &(uint32_t){ NFT_ADDRTYPE_LOCAL }, 4);
+    match_local(b, NFT_INFO_DADDR_TYPE, NFT_NE);
     nft_verdict(b, NFT_V_GOTO, "refuse");
     nft_rule_end(b);
 }

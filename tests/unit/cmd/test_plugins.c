@@ -25,12 +25,11 @@ static void begin(struct fix *f, bool watched)
 {
     struct err err = ERR_INIT;
     struct rlimit was, few;
-    int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int next;
 
     fake_env_init(&f->env, 1);
     EXPECT_OK(loop_new(&f->loop, &f->env.env, &err), &err);
     EXPECT_OK(job_pool_new(&f->jobs, 0, (unsigned[JOB_CLASS_MAX]){ 0 }, &err), &err);
-    fd_close(next);
     next = open("/dev/null", O_RDONLY | O_CLOEXEC);
     fd_close(next);
     EXPECT_EQ(getrlimit(RLIMIT_NOFILE, &was), 0);

@@ -14,7 +14,6 @@
 #include "net/dns/dns_conn.h"
 #include "tests/fake/fake_client.h"
 #include "tests/fake/fake_env.h"
-#include "tests/fake/fake_env.h"
 #include "tests/harness/test_ports.h"
 #include "tests/unit/net/dns/dns_case.h"
 
